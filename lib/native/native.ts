@@ -1,0 +1,83 @@
+// The native addons: our own (native/addon.c) and that of the npm package `netlink`.
+//
+// Loading one costs a file and a dlopen, so nothing here runs before it is asked for. From source the addons lie
+// in the tree; in the single executable they are assets, and are written to a file first (extract.ts).
+
+import { constants } from 'node:os'
+import { dirname, join } from 'node:path'
+import { getAssetKeys, getRawAsset, isSea } from 'node:sea'
+
+import { AddonError, loadFromFirst } from './extract.ts'
+
+/** The system calls of native/addon.c. Those that fail throw an Error with `errno` (a number) and `syscall`. */
+export interface Native {
+  /** Moves the calling thread into the network namespace behind `fd`. */
+  setns(fd: number): void
+  /**
+   * Without LOCK_NB it blocks the thread, for `timeoutMs` at most.
+   *
+   * @returns false when another holds the lock
+   */
+  flock(fd: number, operation: number, timeoutMs: number): boolean
+  /** Sets extended errors (and strict checking, on rtnetlink) on the netlink socket bound to `port`. */
+  configureNetlink(protocol: number, port: number): void
+  /** _exit(2): no handlers, no flushing. */
+  exit(status: number): never
+  abort(): never
+}
+
+type AddonName = 'podwire' | 'netlink'
+
+const PROJECT = join(import.meta.dirname, '../..')
+
+const SOURCE_FILES: Readonly<Record<AddonName, string>> = {
+  podwire: 'dist/native/podwire.node',
+  netlink: `node_modules/netlink/prebuilds/linux-${process.arch}/node.napi.node`,
+}
+
+const loaded = new Map<AddonName, unknown>()
+
+/**
+ * Our own addon, loaded once.
+ *
+ * @throws AddonError when it can be loaded from nowhere; the message says what was tried and what to do
+ */
+export function loadNative(): Native {
+  return load('podwire') as Native
+}
+
+/**
+ * The binding of the npm package `netlink`. The bundle has it in place of node-gyp-build (scripts/bundle.ts).
+ *
+ * @public
+ * @throws AddonError as `loadNative` does
+ */
+export function loadNetlinkBinding(): unknown {
+  return load('netlink')
+}
+
+function load(name: AddonName): unknown {
+  const known = loaded.get(name)
+  if (known !== undefined) return known
+  const exports = isSea() ? loadAsset(name) : openAddon(join(PROJECT, SOURCE_FILES[name]))
+  loaded.set(name, exports)
+  return exports
+}
+
+/** Assets are called `<addon>-<hash of the content>.node` by scripts/build.ts. */
+function loadAsset(name: AddonName): unknown {
+  const file = getAssetKeys().find((key) => key.startsWith(`${name}-`))
+  if (file === undefined) throw new AddonError(name, 'not in this executable')
+  return loadFromFirst(candidates(), { file, content: new Uint8Array(getRawAsset(file)) }, openAddon)
+}
+
+/** Where addons may be written, best first. /run and /tmp are often mounted noexec. */
+function candidates(): string[] {
+  return [join(dirname(process.execPath), '.podwire'), '/var/lib/podwire/native', '/run/podwire/native']
+}
+
+function openAddon(path: string): unknown {
+  const module = { exports: {} }
+  process.dlopen(module, path, constants.dlopen.RTLD_NOW)
+  return module.exports
+}

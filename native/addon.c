@@ -1,0 +1,220 @@
+/*
+ * The system calls that Podwire needs and Node.js does not offer. As little C as can be:
+ * every function is one system call, or one socket's options; policy lives in TypeScript.
+ *
+ * setns(2), flock(2), setsockopt(2) on a netlink socket, _exit(2).
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/netlink.h>
+#include <node_api.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef SOL_NETLINK
+#define SOL_NETLINK 270
+#endif
+
+#define RECEIVE_BUFFER_BYTES (4 << 20)
+
+static napi_value throw_errno(napi_env env, const char *call, int err)
+{
+	char text[160];
+	napi_value message, error, number, name;
+
+	snprintf(text, sizeof text, "%s: %s", call, strerror(err));
+	napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &message);
+	napi_create_error(env, NULL, message, &error);
+	napi_create_int32(env, err, &number);
+	napi_set_named_property(env, error, "errno", number);
+	napi_create_string_utf8(env, call, NAPI_AUTO_LENGTH, &name);
+	napi_set_named_property(env, error, "syscall", name);
+	napi_throw(env, error);
+	return NULL;
+}
+
+/* Reads `count` int32 arguments; throws a TypeError and returns 0 when one is missing or no number. */
+static int int_arguments(napi_env env, napi_callback_info info, size_t count, int32_t *out)
+{
+	napi_value argv[4];
+	size_t argc = 4;
+
+	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+	for (size_t i = 0; i < count; i++) {
+		if (i >= argc || napi_get_value_int32(env, argv[i], &out[i]) != napi_ok) {
+			napi_throw_type_error(env, NULL, "expected integers");
+			return 0;
+		}
+	}
+	return 1;
+}
+
+/* setns(fd): moves the calling thread into the network namespace behind fd. */
+static napi_value addon_setns(napi_env env, napi_callback_info info)
+{
+	int32_t fd;
+
+	if (!int_arguments(env, info, 1, &fd))
+		return NULL;
+	if (setns(fd, CLONE_NEWNET))
+		return throw_errno(env, "setns", errno);
+	return NULL;
+}
+
+static void ignore_signal(int signal)
+{
+	(void)signal;
+}
+
+static long long now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/*
+ * A blocking flock(2) has no time limit of its own: a timer of this thread interrupts it, every 10 ms, since the
+ * first signal may come before flock has begun to wait. SIGALRM belongs to us only while we wait.
+ *
+ * The timer calls are made directly: those of the C library would ask for a newer one (GLIBC_2.34) than Node does.
+ */
+static int flock_within(int fd, int operation, int timeout_ms)
+{
+	struct sigaction quiet = { .sa_handler = ignore_signal }, before;
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM };
+	struct itimerspec tick = { .it_value.tv_nsec = 10 * 1000000L, .it_interval.tv_nsec = 10 * 1000000L };
+	long long deadline = now_ms() + timeout_ms;
+	int timer, rc, err;
+
+	event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+	if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer))
+		return -1;
+	sigaction(SIGALRM, &quiet, &before);
+	syscall(SYS_timer_settime, timer, 0, &tick, NULL);
+	do
+		rc = flock(fd, operation);
+	while (rc && errno == EINTR && now_ms() < deadline);
+	err = errno;
+	syscall(SYS_timer_delete, timer);
+	sigaction(SIGALRM, &before, NULL);
+	errno = err == EINTR ? EWOULDBLOCK : err;
+	return rc;
+}
+
+/* flock(fd, operation, timeoutMs): false when another holds the lock (LOCK_NB) or held it all the time. */
+static napi_value addon_flock(napi_env env, napi_callback_info info)
+{
+	int32_t args[3];
+	napi_value result;
+	int rc;
+
+	if (!int_arguments(env, info, 3, args))
+		return NULL;
+	rc = (args[1] & (LOCK_NB | LOCK_UN)) ? flock(args[0], args[1]) : flock_within(args[0], args[1], args[2]);
+	if (rc && errno != EWOULDBLOCK)
+		return throw_errno(env, "flock", errno);
+	napi_get_boolean(env, rc == 0, &result);
+	return result;
+}
+
+/*
+ * configureNetlink(protocol, port): the npm package `netlink` keeps its descriptor to itself, so the socket is
+ * found by its address. A port is unique within one namespace only: of two sockets with one port in
+ * different namespaces, the one not yet configured is the new one.
+ */
+static int is_new_netlink_socket(int fd, int protocol, unsigned port)
+{
+	struct sockaddr_nl address;
+	socklen_t length = sizeof address;
+	int value = 0;
+	socklen_t size = sizeof value;
+
+	if (getsockname(fd, (struct sockaddr *)&address, &length) || address.nl_family != AF_NETLINK ||
+	    address.nl_pid != port)
+		return 0;
+	if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &value, &size) || value != protocol)
+		return 0;
+	size = sizeof value;
+	return !getsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &value, &size) && !value;
+}
+
+static napi_value addon_configure_netlink(napi_env env, napi_callback_info info)
+{
+	int32_t args[2];
+	struct rlimit limit;
+	int on = 1;
+	int room = RECEIVE_BUFFER_BYTES;
+
+	if (!int_arguments(env, info, 2, args))
+		return NULL;
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return throw_errno(env, "getrlimit", errno);
+	for (int fd = 3; fd < (int)limit.rlim_cur; fd++) {
+		if (!is_new_netlink_socket(fd, args[0], (unsigned)args[1]))
+			continue;
+		/* Extended errors name the offending attribute; capped ones do not repeat our request. */
+		if (setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on))
+			return throw_errno(env, "setsockopt NETLINK_EXT_ACK", errno);
+		setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
+		/*
+		 * A full receive buffer is an error of the socket, on which the package ends the process. So there is
+		 * room for what a busy node sends at once, and what is lost all the same is noticed by the deadline.
+		 */
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
+		setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof on);
+		/* Strict checking makes dumps honour their filter (Linux 4.20); only rtnetlink knows it. */
+		if (args[0] == NETLINK_ROUTE)
+			setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
+		return NULL;
+	}
+	return throw_errno(env, "find netlink socket", ENOENT);
+}
+
+/* exit(status): leaves at once. Node's own way out takes milliseconds to free what the kernel frees anyway. */
+static napi_value addon_exit(napi_env env, napi_callback_info info)
+{
+	int32_t status;
+
+	if (!int_arguments(env, info, 1, &status))
+		return NULL;
+	_exit(status);
+}
+
+/* abort(): for a thread that cannot find its way back into its own namespace; nothing may run after that. */
+static napi_value addon_abort(napi_env env, napi_callback_info info)
+{
+	abort();
+}
+
+NAPI_MODULE_INIT()
+{
+	static const struct {
+		const char *name;
+		napi_callback call;
+	} functions[] = {
+		{ "setns", addon_setns },
+		{ "flock", addon_flock },
+		{ "configureNetlink", addon_configure_netlink },
+		{ "exit", addon_exit },
+		{ "abort", addon_abort },
+	};
+
+	for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+		napi_value function;
+
+		napi_create_function(env, functions[i].name, NAPI_AUTO_LENGTH, functions[i].call, NULL, &function);
+		napi_set_named_property(env, exports, functions[i].name, function);
+	}
+	return exports;
+}

@@ -1,0 +1,117 @@
+// `npm run build`: dist/bin/podwire and its links. `--check-deps` only compares deps.txt with the bundle.
+//
+// Runs on the Node.js of node_modules (npm puts node_modules/.bin first), whatever the machine has.
+
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+
+import { PLUGIN_NAMES } from '../cmd/podwire/registry.ts'
+import { type Bundle, bundle, bundleStart, compile, describeDependencies } from './bundle.ts'
+import { buildExecutable, NODE_PACKAGE } from './sea.ts'
+import { contentHash, runStep } from './step.ts'
+
+const WORK = 'dist/work'
+const ADDON = 'dist/native/podwire.node'
+const NETLINK_ADDON = `node_modules/netlink/prebuilds/linux-${process.arch}/node.napi.node`
+const DEPENDENCIES = 'deps.txt'
+const EXECUTABLE = 'dist/bin/podwire'
+const COMPILER = 'gcc'
+const COMPILER_FLAGS = [
+  '-std=gnu11',
+  '-O2',
+  '-Wall',
+  '-Wextra',
+  '-Wno-unused-parameter',
+  '-shared',
+  '-fPIC',
+  '-s',
+]
+
+async function main(): Promise<void> {
+  process.chdir(dirname(import.meta.dirname))
+  if (process.argv.includes('--check-deps')) return checkDependencies()
+  requireTools()
+  await buildAddon() // first: the tests need it, even when the rest does not build
+  const { code, metafile } = await bundleProduct()
+  writeFileSync(DEPENDENCIES, describeDependencies(metafile))
+  const start = await bundleStart('cmd/podwire/start.ts', productVersion())
+  const assets = { ...addonAssets(), ...(await compileMain(code)) }
+  await buildExecutable(WORK, { output: EXECUTABLE, script: start.code, assets })
+  for (const name of PLUGIN_NAMES) link(name)
+}
+
+/** @throws Error with what to do, instead of what gcc's absence would say */
+function requireTools(): void {
+  for (const [tool, apt] of [
+    [COMPILER, 'gcc libc6-dev'],
+    ['strip', 'binutils'],
+  ] as const) {
+    try {
+      execFileSync(tool, ['--version'], { stdio: 'ignore' })
+    } catch (cause) {
+      throw new Error(`"${tool}" is not there; on Debian: apt-get install ${apt}`, { cause })
+    }
+  }
+}
+
+function bundleProduct(): Promise<Bundle> {
+  return bundle('cmd/podwire/main.ts', productVersion())
+}
+
+function productVersion(): string {
+  return (JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version
+}
+
+/** @returns assets under the names that cmd/podwire/start.ts knows */
+async function compileMain(code: Uint8Array): Promise<Record<string, string>> {
+  const [scriptFile, cacheFile] = [join(WORK, 'main.cjs'), join(WORK, 'main.cache')]
+  mkdirSync(WORK, { recursive: true })
+  // V8 makes other bytes each time.
+  await runStep(
+    WORK,
+    { name: 'compile main.cjs', inputs: [code, process.version], output: cacheFile },
+    () => {
+      const { script, cache } = compile(code, 'main.cjs')
+      writeFileSync(scriptFile, script)
+      writeFileSync(cacheFile, cache)
+    },
+  )
+  return { 'main.cjs': scriptFile, 'main.cache': cacheFile }
+}
+
+async function checkDependencies(): Promise<void> {
+  const expected = describeDependencies((await bundleProduct()).metafile)
+  if (readFileSync(DEPENDENCIES, 'utf8') === expected) return
+  throw new Error(`${DEPENDENCIES} is not what the bundle holds; see what \`npm run build\` changes in it`)
+}
+
+async function buildAddon(): Promise<void> {
+  const source = 'native/addon.c'
+  const headers = join(NODE_PACKAGE, 'include/node')
+  const inputs = [readFileSync(source), ...COMPILER_FLAGS, readFileSync(join(headers, 'node_version.h'))]
+  await runStep(WORK, { name: `build ${ADDON}`, inputs, output: ADDON }, () => {
+    mkdirSync(dirname(ADDON), { recursive: true })
+    execFileSync(COMPILER, [...COMPILER_FLAGS, '-I', headers, '-o', `${ADDON}.new`, source], {
+      stdio: 'inherit',
+    })
+    renameSync(`${ADDON}.new`, ADDON)
+  })
+}
+
+/** Keys carry the hash, so that the executable need not compute it. */
+function addonAssets(): Record<string, string> {
+  const key = (name: string, file: string) => `${name}-${contentHash(readFileSync(file)).slice(0, 16)}.node`
+  return { [key('podwire', ADDON)]: ADDON, [key('netlink', NETLINK_ADDON)]: NETLINK_ADDON }
+}
+
+function link(name: string): void {
+  const path = join(dirname(EXECUTABLE), name)
+  symlinkSync(basename(EXECUTABLE), `${path}.${process.pid}`)
+  renameSync(`${path}.${process.pid}`, path)
+}
+
+await main().catch((error: Error) => {
+  console.error(`build: ${error.message}`)
+  process.exitCode = 1
+})
