@@ -1,0 +1,308 @@
+// A conversation with the kernel over one netlink socket: requests out, replies matched by sequence number,
+// acknowledgements and errors understood, interrupted dumps repeated. Knows no family.
+//
+// The kernel works synchronously: when send(2) returns, the replies are already queued on the socket. A request
+// therefore costs one send and one turn of the event loop.
+
+import { attributeTable, readAttributes } from './attributes.ts'
+import { ByteWriter } from './byte-writer.ts'
+import { string, u32 } from './codecs.ts'
+import { attributePathAt, formatMessage } from './describe.ts'
+import { errnoName, type KernelRefusal, NetlinkError } from './error.ts'
+import {
+  type Message,
+  NLM_F_ACK,
+  NLM_F_ACK_TLVS,
+  NLM_F_CAPPED,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLMSG_HDRLEN,
+  readMessages,
+  writeMessage,
+} from './message.ts'
+import type { MessageKind, Request } from './request.ts'
+
+/** One socket's raw datagrams. */
+export interface Transport {
+  send(datagram: Uint8Array): void
+  /** The handlers are set once, before the first send. An error is one of the socket: ENOBUFS, say. */
+  listen(
+    onDatagram: (datagram: Uint8Array) => void,
+    onError: (error: Error & { errno?: number }) => void,
+  ): void
+  close(): void
+}
+
+export type Trace = (line: string) => void
+
+export interface ConnectionOptions {
+  /**
+   * Gets a line for every message: `> 1 RTM_GETLINK ack ifi_index 2` for what is sent, `<` for what answers it,
+   * `*` for a notification, each with its sequence number.
+   */
+  readonly trace?: Trace | undefined
+  /** For the trace: the messages that the kernel may send. A request's own kind is known. */
+  readonly kinds?: readonly MessageKind[]
+  /** How long the kernel may take to answer, in ms. */
+  readonly deadlineMs?: number
+  /**
+   * Hears multicast notifications. Such a connection makes no requests: a notification of an address or a route
+   * carries the sequence number of the request that caused it, whosever that was (rtmsg_ifa), and would pass for a
+   * reply.
+   */
+  readonly onEvent?: (message: Message) => void
+  /** The socket broke, or was too slow (ENOBUFS): notifications were lost, so look at the state itself again. */
+  readonly onLoss?: (error: NetlinkError) => void
+}
+
+interface Pending {
+  readonly requests: readonly Request[]
+  readonly firstSeq: number
+  readonly replies: Message[]
+  readonly errors: NetlinkError[]
+  interrupted: boolean
+  readonly timer: NodeJS.Timeout
+  resolve(replies: Message[]): void
+  reject(error: Error): void
+}
+
+const NLMSGERR = attributeTable({ NLMSGERR_ATTR_MSG: [1, string], NLMSGERR_ATTR_OFFS: [2, u32] })
+
+const MAX_SEQ = 0xffffffff
+const DEFAULT_DEADLINE_MS = 10_000
+/** A dump is interrupted when what it lists changes under it; on a busy node that is often, but not for ever. */
+const MAX_DUMP_ATTEMPTS = 30
+const ETIMEDOUT = 110
+const EINTR = 4
+const ENOTCONN = 107
+const EPROTO = 71
+
+export class Connection {
+  readonly #transport: Transport
+  readonly #options: ConnectionOptions
+  /** By the sequence number that ends the conversation: a request's own, a batch's last. */
+  readonly #pending = new Map<number, Pending>()
+  /** Which conversation a sequence number belongs to. */
+  readonly #owner = new Map<number, Pending>()
+  #seq = 0
+  #lastDump: Promise<unknown> = Promise.resolve()
+
+  constructor(transport: Transport, options: ConnectionOptions = {}) {
+    this.#transport = transport
+    this.#options = options
+    transport.listen(
+      (datagram) => this.#receive(datagram),
+      (error) => this.#lose(Math.abs(error.errno ?? ENOTCONN), error),
+    )
+  }
+
+  /** Sends one request and waits for its acknowledgement. @returns what the kernel sent before that */
+  request(request: Request): Promise<Message[]> {
+    return this.#send([request], false)
+  }
+
+  /**
+   * Sends several requests in one datagram, in order.
+   *
+   * rtnetlink runs every one of them, also those after one that fails; nfnetlink, between its batch messages, all
+   * or none.
+   *
+   * @param end  sent after them and never answered: NFNL_MSG_BATCH_END, which the kernel acknowledges only since
+   *   Linux 6.10, and never when the batch failed
+   * @throws NetlinkError of the first request that failed
+   */
+  batch(requests: readonly Request[], end?: Request): Promise<Message[]> {
+    return requests.length === 0 ? Promise.resolve([]) : this.#send(requests, false, end)
+  }
+
+  /**
+   * Lists objects; repeats the dump until it was not interrupted by a change (NLM_F_DUMP_INTR).
+   *
+   * Dumps wait for each other: a socket has one at a time, a second is refused (EBUSY, __netlink_dump_start).
+   */
+  dump(request: Request): Promise<Message[]> {
+    const dump = this.#lastDump.then(() => this.#dump(request))
+    this.#lastDump = dump.catch(() => undefined)
+    return dump
+  }
+
+  async #dump(request: Request): Promise<Message[]> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#send([{ ...request, flags: request.flags | NLM_F_DUMP }], true)
+      } catch (error) {
+        // EBUSY: the rest of a dump that was given up is still on its way.
+        const again = error instanceof NetlinkError && ['EINTR', 'ENOBUFS', 'EBUSY'].includes(error.code)
+        if (!again || attempt === MAX_DUMP_ATTEMPTS) throw error
+      }
+    }
+  }
+
+  close(): void {
+    this.#failAll(ENOTCONN)
+    this.#transport.close()
+  }
+
+  #send(requests: readonly Request[], dump: boolean, end?: Request): Promise<Message[]> {
+    if (this.#options.onEvent) throw new TypeError('a connection that hears notifications makes no requests')
+    const writer = new ByteWriter()
+    if (this.#seq + requests.length > MAX_SEQ) this.#seq = 0
+    const firstSeq = this.#seq + 1
+    for (const [i, request] of requests.entries()) {
+      // A dump ends with NLMSG_DONE instead of an acknowledgement; of a batch only the last one is needed.
+      const ack = !dump && i === requests.length - 1 ? NLM_F_ACK : 0
+      const flags = request.flags | NLM_F_REQUEST | ack
+      this.#seq++
+      writeMessage(writer, { type: request.kind.type, flags, seq: this.#seq, payload: request.payload })
+      this.#options.trace?.(
+        `> ${this.#seq} ${formatMessage(request.kind, request.flags | ack, request.payload)}`,
+      )
+    }
+    if (end !== undefined) {
+      const { kind, payload } = end
+      writeMessage(writer, { type: kind.type, flags: NLM_F_REQUEST, seq: this.#seq, payload })
+      this.#options.trace?.(`> ${this.#seq} ${formatMessage(kind, 0, payload)}`)
+    }
+    return this.#expect(requests, firstSeq, writer.finish())
+  }
+
+  #expect(requests: readonly Request[], firstSeq: number, datagram: Uint8Array): Promise<Message[]> {
+    const { promise, resolve, reject } = Promise.withResolvers<Message[]>()
+    const lastSeq = this.#seq
+    const deadlineMs = this.#options.deadlineMs ?? DEFAULT_DEADLINE_MS
+    const timer = setTimeout(() => this.#expire(lastSeq), deadlineMs)
+    const pending = {
+      requests,
+      firstSeq,
+      replies: [],
+      errors: [],
+      interrupted: false,
+      timer,
+      resolve,
+      reject,
+    }
+    this.#pending.set(lastSeq, pending)
+    for (let i = 0; i < requests.length; i++) this.#owner.set(firstSeq + i, pending)
+    try {
+      this.#transport.send(datagram)
+    } catch (cause) {
+      const errno = (cause as { errno?: number }).errno ?? ENOTCONN
+      this.#settle(
+        lastSeq,
+        new NetlinkError(requests[0]?.operation ?? '', { errno: Math.abs(errno) }, { cause }),
+      )
+    }
+    return promise
+  }
+
+  /** Nobody is above this to catch: what cannot be read fails those who wait. */
+  #receive(datagram: Uint8Array): void {
+    try {
+      for (const message of readMessages(datagram)) this.#dispatch(message)
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      this.#lose(EPROTO, error)
+    }
+  }
+
+  #dispatch(message: Message): void {
+    const pending = this.#owner.get(message.seq)
+    if (pending !== undefined) {
+      this.#reply(pending, message)
+    } else if (this.#options.onEvent) {
+      this.#options.trace?.(`* ${message.seq} ${this.#describe(message)}`)
+      this.#options.onEvent(message)
+    }
+  }
+
+  #reply(pending: Pending, message: Message): void {
+    if (message.flags & NLM_F_DUMP_INTR) pending.interrupted = true
+    if (message.type !== NLMSG_ERROR && message.type !== NLMSG_DONE) {
+      this.#options.trace?.(`< ${message.seq} ${this.#describe(message, pending.requests[0]?.kind)}`)
+      pending.replies.push(message)
+      return
+    }
+    const request = pending.requests[message.seq - pending.firstSeq] as Request
+    const refusal = readRefusal(request, message)
+    this.#options.trace?.(`< ${message.seq} ${refusal ? describeRefusal(refusal) : 'ok'}`)
+    if (refusal) pending.errors.push(new NetlinkError(request.operation, refusal))
+    const lastSeq = pending.firstSeq + pending.requests.length - 1
+    if (message.seq === lastSeq) this.#settle(lastSeq, this.#verdict(pending))
+    // nfnetlink refuses a whole batch at its first message, and answers nothing else then.
+    else if (refusal && message.seq === pending.firstSeq) this.#settle(lastSeq, pending.errors[0])
+  }
+
+  /** A reply whose type is not among the known is read as what was asked for: RTM_GETLINK is answered by its like. */
+  #describe(message: Message, asked?: MessageKind): string {
+    const kind = this.#options.kinds?.find((kind) => kind.type === message.type)
+    if (kind) return formatMessage(kind, message.flags, message.payload)
+    if (asked === undefined) return `message of type ${message.type}, ${message.payload.length} bytes`
+    return formatMessage({ ...asked, name: `reply to ${asked.name}` }, message.flags, message.payload)
+  }
+
+  #verdict(pending: Pending): Error | undefined {
+    const operation = pending.requests[0]?.operation ?? ''
+    if (pending.errors.length > 0) return pending.errors[0]
+    return pending.interrupted ? new NetlinkError(operation, { errno: EINTR }) : undefined
+  }
+
+  #settle(lastSeq: number, error: Error | undefined): void {
+    const pending = this.#pending.get(lastSeq)
+    if (pending === undefined) return
+    this.#pending.delete(lastSeq)
+    for (let i = 0; i < pending.requests.length; i++) this.#owner.delete(pending.firstSeq + i)
+    clearTimeout(pending.timer)
+    if (error) pending.reject(error)
+    else pending.resolve(pending.replies)
+  }
+
+  #expire(lastSeq: number): void {
+    const operation = this.#pending.get(lastSeq)?.requests[0]?.operation ?? ''
+    this.#settle(
+      lastSeq,
+      new NetlinkError(operation, { errno: ETIMEDOUT, text: 'no answer from the kernel' }),
+    )
+  }
+
+  #lose(errno: number, cause: Error): void {
+    this.#failAll(errno, cause)
+    this.#options.onLoss?.(new NetlinkError('receive notifications', { errno }, { cause }))
+  }
+
+  #failAll(errno: number, cause?: unknown): void {
+    for (const [lastSeq, pending] of this.#pending) {
+      this.#settle(lastSeq, new NetlinkError(pending.requests[0]?.operation ?? '', { errno }, { cause }))
+    }
+  }
+}
+
+/** NLMSG_ERROR and NLMSG_DONE begin with an errno, zero or negative. @returns undefined for success */
+function readRefusal(request: Request, message: Message): KernelRefusal | undefined {
+  const view = new DataView(message.payload.buffer, message.payload.byteOffset, message.payload.byteLength)
+  const code = message.payload.length >= 4 ? view.getInt32(0, true) : 0
+  if (code >= 0) return undefined
+  if (!(message.flags & NLM_F_ACK_TLVS)) return { errno: -code }
+  const tlvs = readAttributes(message.payload.subarray(tlvOffset(message, view)), NLMSGERR)
+  const offset = tlvs.NLMSGERR_ATTR_OFFS
+  return {
+    errno: -code,
+    text: tlvs.NLMSGERR_ATTR_MSG,
+    attribute: offset === undefined ? undefined : attributePathAt(request.kind, request.payload, offset),
+  }
+}
+
+/** The attributes follow the errno and, in an NLMSG_ERROR, our request: its header only, when capped. */
+function tlvOffset(message: Message, view: DataView): number {
+  if (message.type === NLMSG_DONE) return 4
+  const echoed = message.flags & NLM_F_CAPPED ? NLMSG_HDRLEN : view.getUint32(4, true)
+  return 4 + ((echoed + 3) & ~3)
+}
+
+function describeRefusal({ errno, text, attribute }: KernelRefusal): string {
+  return ['error', errnoName(errno), ...(text ? [text] : []), ...(attribute ? [`(${attribute})`] : [])].join(
+    ' ',
+  )
+}

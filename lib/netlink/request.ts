@@ -1,0 +1,54 @@
+// A request as data: what kind of message, to what end. It can be sent, printed, and blamed.
+
+import { type Attributes, type AttributeTable, readAttributes, writeAttributes } from './attributes.ts'
+import { ByteWriter } from './byte-writer.ts'
+import type { StructCodec } from './codecs.ts'
+
+/** A message type of a family: RTM_NEWLINK is a struct ifinfomsg and attributes of the IFLA table. */
+export interface MessageKind<H = object, T extends AttributeTable = AttributeTable> {
+  readonly name: string
+  readonly type: number
+  readonly header: StructCodec<H>
+  readonly attributes: T
+}
+
+export interface Request {
+  readonly kind: MessageKind
+  readonly flags: number
+  readonly payload: Uint8Array
+  /** For errors: what is attempted, on what, in the words of the `ip` or `nft` command. */
+  readonly operation: string
+}
+
+export interface RequestContent<H, T extends AttributeTable> {
+  readonly flags?: number
+  readonly header?: Partial<H>
+  readonly attributes?: Attributes<T>
+  readonly operation: string
+}
+
+export function request<H, T extends AttributeTable>(
+  kind: MessageKind<H, T>,
+  content: RequestContent<H, T>,
+): Request {
+  const writer = new ByteWriter()
+  kind.header.write(writer, content.header ?? {})
+  writer.align()
+  writeAttributes(writer, kind.attributes, content.attributes ?? {})
+  return {
+    kind: kind as unknown as MessageKind,
+    flags: content.flags ?? 0,
+    payload: writer.finish(),
+    operation: content.operation,
+  }
+}
+
+/** The other way: a message's payload by its kind. @throws RangeError when it does not fit */
+export function readPayload<H, T extends AttributeTable>(
+  kind: Pick<MessageKind<H, T>, 'header' | 'attributes'>,
+  payload: Uint8Array,
+): { header: H; attributes: Attributes<T> } {
+  const header = kind.header.read(payload)
+  const start = (kind.header.size + 3) & ~3
+  return { header, attributes: readAttributes(payload.subarray(start), kind.attributes) }
+}
