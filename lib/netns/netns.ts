@@ -1,0 +1,127 @@
+// Network namespaces (network_namespaces(7)): open one by its path, know it, act inside it for a moment.
+//
+// A thread is in one namespace at a time, and a socket stays in the namespace it was made in. So code goes in only
+// for the synchronous moment in which it opens a socket or writes a sysctl: nothing else of the program can run in
+// between. When the way back fails, the process is in the wrong network and must not go on: it aborts.
+
+import { closeSync, constants, fstatSync, openSync, statfsSync } from 'node:fs'
+import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
+import { loadNative } from '../native/native.ts'
+
+/** The namespace of the calling thread. */
+const OWN_NAMESPACE = '/proc/thread-self/ns/net'
+/** linux/magic.h */
+const NSFS_MAGIC = 0x6e736673
+const EINVAL = 22
+const EBADF = 9
+
+export class NetnsError extends Error {
+  /** ENOENT: nothing there. ENOTNETNS: something else is there. EPERM, EMFILE, …: the kernel's refusal. */
+  readonly code: string
+  readonly path: string
+
+  constructor(code: string, path: string, why: string, cause?: unknown) {
+    super(`open network namespace ${JSON.stringify(path)}: ${code}: ${why}`, { cause })
+    this.name = 'NetnsError'
+    this.code = code
+    this.path = path
+  }
+
+  /** The namespace is no more; any other error says nothing of it. */
+  get isGone(): boolean {
+    return ['ENOENT', 'ENOTNETNS', 'ENOTDIR'].includes(this.code)
+  }
+}
+
+export class Netns {
+  readonly path: string
+  /** Names the namespace for RTM_NEWLINK (IFLA_NET_NS_FD) and setns(2). */
+  readonly fd: number
+  /** Unique among the namespaces that live now; a later one may get it again. */
+  readonly inode: string
+  readonly #home: number
+  #closed = false
+
+  private constructor(path: string, fd: number, inode: string, home: number) {
+    this.path = path
+    this.fd = fd
+    this.inode = inode
+    this.#home = home
+  }
+
+  /** @throws NetnsError ENOENT when nothing is there, ENOTNETNS when it is no network namespace */
+  static open(path: string): Netns {
+    const { fd, inode } = openNamespaceFile(path)
+    const netns = new Netns(path, fd, inode, home().fd)
+    try {
+      // Of all namespaces, setns with CLONE_NEWNET takes network namespaces only.
+      netns.enter(() => undefined)
+    } catch (cause) {
+      closeSync(fd)
+      const { errno = EINVAL } = cause as Error & { errno?: number }
+      if (errno !== EINVAL) throw refusal(path, errno, cause)
+      throw new NetnsError('ENOTNETNS', path, 'this is a namespace, but not one of the network', cause)
+    }
+    return netns
+  }
+
+  /** The namespace that this process runs in: the node's. */
+  static own(): Netns {
+    const { fd, inode } = home()
+    return new Netns(OWN_NAMESPACE, fd, inode, fd)
+  }
+
+  isSameAs(other: Netns): boolean {
+    return this.inode === other.inode
+  }
+
+  /** Runs `work` inside the namespace. It must be synchronous. @throws NetnsError EBADF after `close` */
+  enter<T>(work: () => T extends PromiseLike<unknown> ? never : T): T {
+    // The number of a closed descriptor soon is another file's, maybe another namespace's.
+    if (this.#closed) throw refusal(this.path, EBADF)
+    if (this.fd === this.#home) return work()
+    const native = loadNative()
+    native.setns(this.fd)
+    try {
+      return work()
+    } finally {
+      try {
+        native.setns(this.#home)
+      } catch {
+        native.abort()
+      }
+    }
+  }
+
+  close(): void {
+    if (this.fd !== this.#home && !this.#closed) closeSync(this.fd)
+    this.#closed = this.fd !== this.#home
+  }
+}
+
+function refusal(path: string, errno: number, cause?: unknown): NetnsError {
+  return new NetnsError(getSystemErrorName(-errno), path, getSystemErrorMessage(-errno), cause)
+}
+
+let homeFile: { fd: number; inode: string } | undefined
+
+function home(): { fd: number; inode: string } {
+  homeFile ??= openNamespaceFile(OWN_NAMESPACE)
+  return homeFile
+}
+
+function openNamespaceFile(path: string): { fd: number; inode: string } {
+  let fd: number
+  try {
+    // O_NONBLOCK: a FIFO under that name must not stop us. (libuv adds O_CLOEXEC.)
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (cause) {
+    const { code = 'EIO', errno, message } = cause as NodeJS.ErrnoException
+    throw new NetnsError(code, path, errno === undefined ? message : getSystemErrorMessage(errno), cause)
+  }
+  if (statfsSync(`/proc/self/fd/${fd}`).type !== NSFS_MAGIC) {
+    closeSync(fd)
+    throw new NetnsError('ENOTNETNS', path, 'this file is not a namespace')
+  }
+  return { fd, inode: String(fstatSync(fd).ino) }
+}

@@ -1,0 +1,39 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { test } from 'tap'
+import { makeNamespace } from '../testing/netns.ts'
+import { sysctlContract } from './sysctl.contract.ts'
+import { ProcSysctl } from './sysctl.ts'
+
+sysctlContract('ProcSysctl', (t) => {
+  const namespace = makeNamespace(t, 'sysctl')
+  return {
+    sysctl: new ProcSysctl(namespace.netns),
+    addLink: (name) => void namespace.run('ip', 'link', 'add', 'name', name, 'type', 'bridge'),
+    renameLink: (name, to) => void namespace.run('ip', 'link', 'set', 'dev', name, 'name', to),
+    removeLink: (name) => void namespace.run('ip', 'link', 'del', 'dev', name),
+  }
+})
+
+test('ProcSysctl speaks of its namespace and of no other', async (t) => {
+  const [a, b] = [makeNamespace(t, 'a'), makeNamespace(t, 'b')]
+  const key = 'ipv6/conf/all/proxy_ndp'
+  const before = readFileSync(`/proc/sys/net/${key}`, 'utf8')
+  new ProcSysctl(a.netns).set({ key, value: '1' })
+  t.equal(a.run('cat', `/proc/sys/net/${key}`), '1\n')
+  t.equal(b.run('cat', `/proc/sys/net/${key}`), '0\n')
+  t.equal(readFileSync(`/proc/sys/net/${key}`, 'utf8'), before, 'nor of the node’s')
+})
+
+test('ProcSysctl refuses what is no parameter', async (t) => {
+  const sysctl = new ProcSysctl(makeNamespace(t, 'sysctl').netns)
+  t.throws(() => sysctl.find('ipv4'), { code: 'EISDIR', message: /^read sysctl net\/ipv4: EISDIR: / })
+  const setting = { key: 'ipv4/conf/all/mc_forwarding', value: '1' }
+  t.throws(() => sysctl.set(setting), { code: 'EACCES', message: /EACCES: permission denied$/ }, 'read-only')
+})
+
+test('ProcSysctl leaves alone what is so already', async (t) => {
+  const namespace = makeNamespace(t, 'sysctl')
+  const key = 'ipv4/conf/all/mc_forwarding' // read-only: writing would fail
+  new ProcSysctl(namespace.netns).set({ key, value: '0' })
+  t.throws(() => namespace.netns.enter(() => writeFileSync(`/proc/sys/net/${key}`, '0')), { code: 'EACCES' })
+})
