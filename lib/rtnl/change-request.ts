@@ -1,0 +1,29 @@
+// A change as the message that makes it.
+
+import type { Request } from '../netlink/request.ts'
+import { addAddressRequest, deleteAddressRequest } from './address.ts'
+import { formatChange } from './format.ts'
+import { createLinkRequest, deleteLinkRequest, setLinkRequest } from './link.ts'
+import { addRouteRequest, deleteRouteRequest } from './route.ts'
+import type { Change } from './rtnl.ts'
+
+/** @throws RangeError when it cannot be said to the kernel: a value that does not fit its attribute */
+export function toRequest(change: Change): Request {
+  const operation = formatChange(change)
+  switch (change.change) {
+    case 'create link':
+      return createLinkRequest(change.link, operation)
+    case 'set link':
+      return setLinkRequest(change.link, change.set, operation)
+    case 'delete link':
+      return deleteLinkRequest(change.link, operation)
+    case 'add address':
+      return addAddressRequest(change.address, operation)
+    case 'delete address':
+      return deleteAddressRequest(change.address, operation)
+    case 'add route':
+      return addRouteRequest(change.route, operation)
+    case 'delete route':
+      return deleteRouteRequest(change.route, operation)
+  }
+}

@@ -1,0 +1,34 @@
+// The state of the fake kernel as text: what a test compares.
+
+import type { FakeLink, FakeStack } from './fake-stack.ts'
+import { formatRoute } from './format.ts'
+
+/** Sorted lines: `link …`, `address br0 10.1.0.1/24`, `route default via 10.1.0.1 dev eth0`. */
+export function dumpStack({ links, addresses, routes }: FakeStack): string {
+  return [
+    ...links.map(formatLink),
+    ...addresses.map(({ link, prefix }) => `address ${link.name} ${prefix}`),
+    ...routes.map(({ link, connected, ...route }) => {
+      return `route ${formatRoute({ ...route, dev: link.name })}${connected ? ' connected' : ''}`
+    }),
+  ]
+    .sort()
+    .map((line) => `${line}\n`)
+    .join('')
+}
+
+/** `link veth0 veth up mtu 1500 mac … master br0 hairpin peer eth0` */
+function formatLink(link: FakeLink): string {
+  const { peer, master } = link
+  const elsewhere = peer && peer.stack !== link.stack ? ` in ${peer.stack.label}` : ''
+  return [
+    `link ${link.name} ${link.kind ?? 'loopback'} ${link.up ? 'up' : 'down'} mtu ${link.mtu} mac ${link.mac}`,
+    ...(link.promisc ? ['promisc'] : []),
+    ...(link.vlanFiltering ? ['vlan_filtering'] : []),
+    ...(master ? [`master ${master.name}`] : []),
+    ...(link.hairpin ? ['hairpin'] : []),
+    ...(link.isolated ? ['isolated'] : []),
+    ...(peer ? [`peer ${peer.name}${elsewhere}`] : []),
+    ...(link.alias ? [`alias ${JSON.stringify(link.alias)}`] : []),
+  ].join(' ')
+}

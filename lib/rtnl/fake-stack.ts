@@ -1,0 +1,175 @@
+// The fake kernel's network stack of one namespace: its links, addresses and routes. Changes are made by fake-links.ts,
+// fake-addresses.ts and fake-routes.ts.
+
+import type { MacAddress } from '../ip/mac.ts'
+import type { Prefix } from '../ip/prefix.ts'
+import type { IfIndex, IfName, LinkRef } from './link.ts'
+import type { Route } from './route.ts'
+
+export interface FakeLink {
+  stack: FakeStack
+  readonly index: IfIndex
+  name: IfName
+  /** Absent for loopback. */
+  readonly kind?: 'bridge' | 'veth'
+  mac: MacAddress
+  mtu: number
+  up: boolean
+  promisc: boolean
+  alias: string
+  master: FakeLink | undefined
+  peer: FakeLink | undefined
+  hairpin: boolean
+  isolated: boolean
+  /** Of a bridge. */
+  readonly vlanFiltering: boolean
+  hadPorts: boolean
+  /** A bridge follows the lowest MAC and MTU of its ports until it is given its own. */
+  ownMac: boolean
+  ownMtu: boolean
+}
+
+export interface FakeAddress {
+  readonly link: FakeLink
+  readonly prefix: Prefix
+  readonly noDad: boolean
+  /** 0 global, 254 host. */
+  readonly scope: number
+}
+
+export interface FakeRoute extends Omit<Route, 'dev'> {
+  readonly link: FakeLink
+  readonly table: number
+  readonly scope: number
+  readonly connected: boolean
+}
+
+/** The sysctls of links, which come and go with them. */
+export interface LinkParameters {
+  addLink(name: IfName): void
+  renameLink(name: IfName, to: IfName): void
+  removeLink(name: IfName): void
+  /** @returns undefined where there is no such parameter */
+  find(key: string): string | undefined
+}
+
+/** What the running kernel can do. */
+export interface KernelFeatures {
+  /** CONFIG_BRIDGE_VLAN_FILTERING */
+  readonly bridgeVlanFiltering: boolean
+}
+
+/** All namespaces of one fake kernel. */
+export class FakeNetwork {
+  readonly features: KernelFeatures
+  readonly #byFd = new Map<number, FakeStack>()
+  readonly #watchers = new Set<() => void>()
+  #stacks = 0
+  #lastFd = 100
+
+  constructor(features: KernelFeatures) {
+    this.features = features
+  }
+
+  nextStack(): number {
+    return ++this.#stacks
+  }
+
+  /** A descriptor for the namespace: numbers are not used again. */
+  openFd(stack: FakeStack): number {
+    this.#byFd.set(++this.#lastFd, stack)
+    return this.#lastFd
+  }
+
+  closeFd(fd: number): void {
+    this.#byFd.delete(fd)
+  }
+
+  stackBehind(fd: number): FakeStack | undefined {
+    return this.#byFd.get(fd)
+  }
+
+  /** @returns how to stop */
+  watch(watcher: () => void): () => void {
+    this.#watchers.add(watcher)
+    return () => this.#watchers.delete(watcher)
+  }
+
+  changed(): void {
+    for (const watcher of [...this.#watchers]) watcher()
+  }
+}
+
+export class FakeStack {
+  readonly network: FakeNetwork
+  /** For dumps: the path of the namespace. */
+  readonly label: string
+  readonly parameters: LinkParameters
+  readonly number: number
+  readonly links: FakeLink[] = []
+  readonly addresses: FakeAddress[] = []
+  /** Among routes to one destination with one metric, the first is used. */
+  readonly routes: FakeRoute[] = []
+  readonly #netnsids: FakeStack[] = []
+  #lastIndex = 0
+
+  constructor(network: FakeNetwork, label: string, parameters: LinkParameters) {
+    this.network = network
+    this.label = label
+    this.parameters = parameters
+    this.number = network.nextStack()
+    this.addLink('lo', { mac: '00:00:00:00:00:00' as MacAddress, mtu: 65536 })
+  }
+
+  findLink(ref: LinkRef): FakeLink | undefined {
+    return this.links.find((link) => (typeof ref === 'number' ? link.index === ref : link.name === ref))
+  }
+
+  addLink(name: IfName, given: Partial<Pick<FakeLink, 'kind' | 'mac' | 'mtu' | 'vlanFiltering'>>): FakeLink {
+    const index = ++this.#lastIndex as IfIndex
+    const link: FakeLink = {
+      stack: this,
+      index,
+      name,
+      mac: macOf(this.number, index),
+      mtu: 1500,
+      up: false,
+      promisc: false,
+      alias: '',
+      master: undefined,
+      peer: undefined,
+      hairpin: false,
+      isolated: false,
+      vlanFiltering: false,
+      hadPorts: false,
+      ownMac: given.mac !== undefined,
+      ownMtu: false,
+      ...given,
+    }
+    this.links.push(link)
+    this.parameters.addLink(name)
+    return link
+  }
+
+  /** The number by which this namespace knows another one (ip netns list-id), given when first asked for. */
+  netnsidOf(other: FakeStack): number {
+    const known = this.#netnsids.indexOf(other)
+    return known >= 0 ? known : this.#netnsids.push(other) - 1
+  }
+}
+
+/** The kernel's are random; these can be read, and are the same in every run. */
+function macOf(stack: number, index: number): MacAddress {
+  const octet = (value: number) => (value & 0xff).toString(16).padStart(2, '0')
+  return ['0e', '00', octet(stack >> 8), octet(stack), octet(index >> 8), octet(index)].join(
+    ':',
+  ) as MacAddress
+}
+
+/** Takes out of a list what is like this. @returns whether there was any */
+export function removeWhere<T>(list: T[], matches: (item: T) => boolean): boolean {
+  const kept = list.filter((item) => !matches(item))
+  const removed = kept.length < list.length
+  list.splice(0, list.length, ...kept)
+  return removed
+}

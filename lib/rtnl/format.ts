@@ -1,0 +1,85 @@
+// Changes as the `ip` commands that do the same: for errors, the trace, and people.
+
+import type { LinkRef, LinkSettings, NewLink } from './link.ts'
+import { type Route, RT_SCOPE, RT_TABLE_MAIN } from './route.ts'
+import type { Change } from './rtnl.ts'
+
+export function formatChange(change: Change): string {
+  switch (change.change) {
+    case 'create link':
+      return `ip link add ${formatNewLink(change.link)}`
+    case 'set link':
+      return `ip link set ${formatRef(change.link)} ${formatSettings(change.set)}`
+    case 'delete link':
+      return `ip link del ${formatRef(change.link)}`
+    case 'add address':
+    case 'delete address': {
+      const { prefix, dev, noDad } = change.address
+      const verb = change.change === 'add address' ? 'add' : 'del'
+      return `ip addr ${verb} ${prefix} ${formatRef(dev)}${noDad && prefix.family === 6 ? ' nodad' : ''}`
+    }
+    case 'add route':
+    case 'delete route':
+      return `ip route ${change.change === 'add route' ? 'prepend' : 'del'} ${formatRoute(change.route)}`
+  }
+}
+
+export function formatRef(ref: LinkRef): string {
+  return typeof ref === 'number' ? `dev #${ref}` : `dev ${ref}`
+}
+
+function formatNewLink(link: NewLink): string {
+  const words = [...endWords(link), `type ${link.kind}`]
+  if (link.kind === 'bridge') {
+    if (link.vlanFiltering !== undefined) words.push(`vlan_filtering ${Number(link.vlanFiltering)}`)
+    return words.join(' ')
+  }
+  words.push('peer', ...endWords(link.peer))
+  if (link.peer.netnsFd !== undefined) words.push(`netns /proc/self/fd/${link.peer.netnsFd}`)
+  return words.join(' ')
+}
+
+function endWords(end: Partial<NewLink>): string[] {
+  return [
+    `name ${end.name}`,
+    ...(end.mac === undefined ? [] : [`address ${end.mac}`]),
+    ...(end.mtu === undefined ? [] : [`mtu ${end.mtu}`]),
+    ...(end.master === undefined ? [] : [`master #${end.master}`]),
+    ...(end.up ? ['up'] : []),
+  ]
+}
+
+function formatSettings(set: LinkSettings): string {
+  const onOff = (value: boolean) => (value ? 'on' : 'off')
+  const words = [
+    ...(set.name === undefined ? [] : [`name ${set.name}`]),
+    ...(set.mac === undefined ? [] : [`address ${set.mac}`]),
+    ...(set.mtu === undefined ? [] : [`mtu ${set.mtu}`]),
+    ...(set.alias === undefined ? [] : [`alias ${JSON.stringify(set.alias)}`]),
+    ...(set.promisc === undefined ? [] : [`promisc ${onOff(set.promisc)}`]),
+    ...(set.master === undefined ? [] : set.master === 0 ? ['nomaster'] : [`master #${set.master}`]),
+    ...(set.hairpin === undefined ? [] : [`type bridge_slave hairpin ${onOff(set.hairpin)}`]),
+    ...(set.isolated === undefined ? [] : [`type bridge_slave isolated ${onOff(set.isolated)}`]),
+    ...(set.up === undefined ? [] : [set.up ? 'up' : 'down']),
+  ]
+  return words.join(' ')
+}
+
+/** @param route  its link by index or, where that is known, by name */
+export function formatRoute(route: Omit<Route, 'dev'> & { readonly dev?: LinkRef }): string {
+  const scopes = Object.entries(RT_SCOPE).map(([name, value]) => [value, name] as const)
+  return [
+    route.dst.length === 0 ? 'default' : String(route.dst),
+    ...(route.gateway === undefined ? [] : [`via ${route.gateway}`]),
+    ...(route.dev === undefined ? [] : [formatRef(route.dev)]),
+    ...(route.source === undefined ? [] : [`src ${route.source}`]),
+    ...(route.advertised ? ['proto ra'] : []),
+    ...(route.table === undefined || route.table === RT_TABLE_MAIN ? [] : [`table ${route.table}`]),
+    ...(route.scope === undefined
+      ? []
+      : [`scope ${new Map(scopes).get(route.scope as never) ?? route.scope}`]),
+    ...(route.priority === undefined ? [] : [`metric ${route.priority}`]),
+    ...(route.mtu ? [`mtu ${route.mtu}`] : []),
+    ...(route.advmss ? [`advmss ${route.advmss}`] : []),
+  ].join(' ')
+}

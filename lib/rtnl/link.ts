@@ -1,0 +1,264 @@
+// Links: the kernel's network interfaces (RTM_*LINK). Values, and their way to and from messages.
+
+import type { MacAddress } from '../ip/mac.ts'
+import { macFromBytes, macToBytes } from '../ip/mac.ts'
+import type { Attributes } from '../netlink/attributes.ts'
+import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/message.ts'
+import { type Request, readPayload, request } from '../netlink/request.ts'
+import {
+  type IFLA,
+  type IFLA_BR,
+  type IFLA_BRPORT,
+  RTM_DELLINK,
+  RTM_GETLINK,
+  RTM_NEWLINK,
+  RTM_SETLINK,
+} from './attributes.ts'
+
+declare const brand: unique symbol
+export type IfIndex = number & { readonly [brand]: 'IfIndex' }
+/** 1–15 characters, no white space, `/` or `:`. */
+export type IfName = string
+/** An interface by its index, or by its name in the namespace of the socket. */
+export type LinkRef = IfIndex | IfName
+
+/** The loopback interface is the first of every namespace (net/core/dev.c, LOOPBACK_IFINDEX). */
+export const LOOPBACK_INDEX = 1 as IfIndex
+
+const IFF_UP = 0x1
+const IFF_PROMISC = 0x100
+const IFF_LOWER_UP = 0x10000
+const RTEXT_FILTER_SKIP_STATS = 8
+const OPERSTATES = ['UNKNOWN', 'NOTPRESENT', 'DOWN', 'LOWERLAYERDOWN', 'TESTING', 'DORMANT', 'UP'] as const
+export type OperState = (typeof OPERSTATES)[number]
+const PORT_STATES = ['disabled', 'listening', 'learning', 'forwarding', 'blocking'] as const
+
+export interface BridgePort {
+  readonly state: (typeof PORT_STATES)[number]
+  readonly hairpin: boolean
+  readonly isolated: boolean
+}
+
+export interface Link {
+  readonly index: IfIndex
+  readonly name: IfName
+  /** Absent for links without Ethernet addresses. */
+  readonly mac?: MacAddress
+  readonly mtu: number
+  /** Administratively up (IFF_UP). */
+  readonly up: boolean
+  /** The lower layer is up: for a veth, the other end. */
+  readonly lowerUp: boolean
+  readonly operstate: OperState
+  readonly promisc: boolean
+  /** `veth`, `bridge`, …; absent for hardware and loopback. */
+  readonly kind?: string
+  readonly master?: IfIndex
+  /** Of a veth: the other end's index, in the namespace where that end is. */
+  readonly peerIndex?: IfIndex
+  /** Set when the other end is in another namespace. */
+  readonly peerNetnsid?: number
+  readonly alias?: string
+  readonly bridgePort?: BridgePort
+  readonly vlanFiltering?: boolean
+}
+
+interface NewLinkCommon {
+  readonly name: IfName
+  readonly mac?: MacAddress
+  readonly mtu?: number
+  readonly up?: boolean
+  readonly master?: IfIndex
+}
+
+export interface NewBridge extends NewLinkCommon {
+  readonly kind: 'bridge'
+  readonly vlanFiltering?: boolean
+}
+
+export interface NewVeth extends NewLinkCommon {
+  readonly kind: 'veth'
+  /**
+   * The other end, born in the namespace behind `netnsFd` under its final name: it is never moved. It cannot be
+   * brought up by this message (ENOTCONN: it is configured before the two ends are tied, drivers/net/veth.c).
+   */
+  readonly peer: {
+    readonly name: IfName
+    readonly mac?: MacAddress
+    readonly mtu?: number
+    readonly netnsFd?: number
+  }
+}
+
+export type NewLink = NewBridge | NewVeth
+
+/** What changes; what is absent stays. */
+export interface LinkSettings {
+  readonly name?: IfName
+  readonly up?: boolean
+  readonly mac?: MacAddress
+  readonly mtu?: number
+  readonly promisc?: boolean
+  /** 0 takes the link from its master. */
+  readonly master?: IfIndex | 0
+  readonly alias?: string
+  readonly hairpin?: boolean
+  readonly isolated?: boolean
+}
+
+function flagBits(settings: LinkSettings): { ifi_flags: number; ifi_change: number } {
+  const bits = [
+    [settings.up, IFF_UP],
+    [settings.promisc, IFF_PROMISC],
+  ] as const
+  let ifi_flags = 0
+  let ifi_change = 0
+  for (const [value, bit] of bits) {
+    if (value === undefined) continue
+    ifi_change |= bit
+    if (value) ifi_flags |= bit
+  }
+  return { ifi_flags, ifi_change }
+}
+
+function commonAttributes(link: {
+  name?: IfName
+  mac?: MacAddress
+  mtu?: number
+  master?: number
+}): Attributes<typeof IFLA> {
+  return {
+    ...(link.name === undefined ? {} : { IFLA_IFNAME: link.name }),
+    ...(link.mac === undefined ? {} : { IFLA_ADDRESS: macToBytes(link.mac) }),
+    ...(link.mtu === undefined ? {} : { IFLA_MTU: link.mtu }),
+    ...(link.master === undefined ? {} : { IFLA_MASTER: link.master }),
+  }
+}
+
+export function createLinkRequest(link: NewLink, operation: string): Request {
+  const data = kindData(link)
+  return request(RTM_NEWLINK, {
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    header: flagBits(link),
+    attributes: {
+      ...commonAttributes(link),
+      IFLA_LINKINFO: { IFLA_INFO_KIND: link.kind, ...(data === undefined ? {} : { IFLA_INFO_DATA: data }) },
+    },
+    operation,
+  })
+}
+
+function kindData(link: NewLink): Record<string, unknown> | undefined {
+  if (link.kind === 'bridge') {
+    return link.vlanFiltering === undefined
+      ? undefined
+      : { IFLA_BR_VLAN_FILTERING: Number(link.vlanFiltering) }
+  }
+  const { netnsFd, ...peer } = link.peer
+  const attributes = {
+    ...commonAttributes(peer),
+    ...(netnsFd === undefined ? {} : { IFLA_NET_NS_FD: netnsFd }),
+  }
+  return { VETH_INFO_PEER: { header: {}, attributes } }
+}
+
+/**
+ * RTM_NEWLINK without CREATE changes an existing link, found by index or by name, its bridge port included. The port
+ * must exist already: becoming one and setting it up (`master` and `hairpin`) takes two messages.
+ *
+ * @throws RangeError for a new name for a link given by name: both would be IFLA_IFNAME
+ */
+export function setLinkRequest(ref: LinkRef, settings: LinkSettings, operation: string): Request {
+  if (typeof ref === 'string' && settings.name !== undefined)
+    throw new RangeError(`${operation}: rename by index`)
+  const port: Attributes<typeof IFLA_BRPORT> = {
+    ...(settings.hairpin === undefined ? {} : { IFLA_BRPORT_MODE: Number(settings.hairpin) }),
+    ...(settings.isolated === undefined ? {} : { IFLA_BRPORT_ISOLATED: Number(settings.isolated) }),
+  }
+  const hasPort = Object.keys(port).length > 0
+  return request(hasPort ? RTM_NEWLINK : RTM_SETLINK, {
+    header: { ...refHeader(ref), ...flagBits(settings) },
+    attributes: {
+      ...refAttributes(ref),
+      ...commonAttributes(settings),
+      ...(settings.alias === undefined ? {} : { IFLA_IFALIAS: settings.alias }),
+      ...(hasPort ? { IFLA_LINKINFO: { IFLA_INFO_SLAVE_KIND: 'bridge', IFLA_INFO_SLAVE_DATA: port } } : {}),
+    },
+    operation,
+  })
+}
+
+export function deleteLinkRequest(ref: LinkRef, operation: string): Request {
+  return request(RTM_DELLINK, { header: refHeader(ref), attributes: refAttributes(ref), operation })
+}
+
+export function getLinkRequest(ref: LinkRef, operation: string): Request {
+  return request(RTM_GETLINK, {
+    header: refHeader(ref),
+    attributes: { ...refAttributes(ref), IFLA_EXT_MASK: RTEXT_FILTER_SKIP_STATS },
+    operation,
+  })
+}
+
+export interface LinkFilter {
+  readonly kind?: string
+  readonly master?: IfIndex
+}
+
+export function listLinksRequest(filter: LinkFilter): Request {
+  return request(RTM_GETLINK, {
+    attributes: {
+      IFLA_EXT_MASK: RTEXT_FILTER_SKIP_STATS,
+      ...(filter.master === undefined ? {} : { IFLA_MASTER: filter.master }),
+      ...(filter.kind === undefined ? {} : { IFLA_LINKINFO: { IFLA_INFO_KIND: filter.kind } }),
+    },
+    operation: 'list links',
+  })
+}
+
+function refHeader(ref: LinkRef): { ifi_index?: number } {
+  return typeof ref === 'number' ? { ifi_index: ref } : {}
+}
+
+function refAttributes(ref: LinkRef): Attributes<typeof IFLA> {
+  return typeof ref === 'number' ? {} : { IFLA_IFNAME: ref }
+}
+
+/** @param payload  of an RTM_NEWLINK message */
+export function readLink(payload: Uint8Array): Link {
+  const { header, attributes: a } = readPayload(RTM_NEWLINK, payload)
+  const info = a.IFLA_LINKINFO
+  const bridge = (info?.IFLA_INFO_KIND === 'bridge' ? info.IFLA_INFO_DATA : undefined) as
+    | Attributes<typeof IFLA_BR>
+    | undefined
+  const port = (info?.IFLA_INFO_SLAVE_KIND === 'bridge' ? info.IFLA_INFO_SLAVE_DATA : undefined) as
+    | Attributes<typeof IFLA_BRPORT>
+    | undefined
+  return {
+    index: header.ifi_index as IfIndex,
+    name: a.IFLA_IFNAME ?? '',
+    ...(a.IFLA_ADDRESS?.length === 6 ? { mac: macFromBytes(a.IFLA_ADDRESS) } : {}),
+    mtu: a.IFLA_MTU ?? 0,
+    up: (header.ifi_flags & IFF_UP) !== 0,
+    lowerUp: (header.ifi_flags & IFF_LOWER_UP) !== 0,
+    operstate: OPERSTATES[a.IFLA_OPERSTATE ?? 0] ?? 'UNKNOWN',
+    promisc: (header.ifi_flags & IFF_PROMISC) !== 0,
+    ...(info?.IFLA_INFO_KIND === undefined ? {} : { kind: info.IFLA_INFO_KIND }),
+    ...(a.IFLA_MASTER === undefined ? {} : { master: a.IFLA_MASTER as IfIndex }),
+    ...(a.IFLA_LINK === undefined ? {} : { peerIndex: a.IFLA_LINK as IfIndex }),
+    ...(a.IFLA_LINK_NETNSID === undefined ? {} : { peerNetnsid: a.IFLA_LINK_NETNSID }),
+    ...(a.IFLA_IFALIAS === undefined ? {} : { alias: a.IFLA_IFALIAS }),
+    ...(port === undefined ? {} : { bridgePort: readPort(port) }),
+    ...(bridge?.IFLA_BR_VLAN_FILTERING === undefined
+      ? {}
+      : { vlanFiltering: bridge.IFLA_BR_VLAN_FILTERING === 1 }),
+  }
+}
+
+function readPort(port: Attributes<typeof IFLA_BRPORT>): BridgePort {
+  return {
+    state: PORT_STATES[port.IFLA_BRPORT_STATE ?? 0] ?? 'disabled',
+    hairpin: port.IFLA_BRPORT_MODE === 1,
+    isolated: port.IFLA_BRPORT_ISOLATED === 1,
+  }
+}

@@ -1,0 +1,19 @@
+import { makeNamespace, type TestNamespace } from '../testing/netns.ts'
+import { rtnlContract } from './rtnl.contract.ts'
+
+rtnlContract('RtnlSocket', (t) => {
+  const host = makeNamespace(t, 'host')
+  const pod = makeNamespace(t, 'pod')
+  return { host: host.rtnl, pod: pod.rtnl, podFd: pod.netns.fd, bridgeVlanFiltering: canFilterVlans(pod) }
+})
+
+/** CONFIG_BRIDGE_VLAN_FILTERING, asked of another program. */
+function canFilterVlans(namespace: TestNamespace): boolean {
+  try {
+    namespace.run('ip', 'link', 'add', 'probe', 'type', 'bridge', 'vlan_filtering', '1')
+  } catch {
+    return false
+  }
+  namespace.run('ip', 'link', 'del', 'probe')
+  return true
+}

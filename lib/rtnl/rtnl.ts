@@ -1,0 +1,46 @@
+// The port to the kernel's links, addresses and routes of one network namespace. Changes are data: they can be
+// planned, printed as the `ip` command that does the same, applied in one batch, and undone.
+
+import type { AddressFilter, LinkAddress, LinkAddressState } from './address.ts'
+import type { Link, LinkFilter, LinkRef, LinkSettings, NewLink } from './link.ts'
+import type { Route, RouteFilter, RouteState } from './route.ts'
+
+export type Change =
+  | { readonly change: 'create link'; readonly link: NewLink }
+  | { readonly change: 'set link'; readonly link: LinkRef; readonly set: LinkSettings }
+  | { readonly change: 'delete link'; readonly link: LinkRef }
+  | { readonly change: 'add address'; readonly address: LinkAddress }
+  | { readonly change: 'delete address'; readonly address: LinkAddress }
+  | { readonly change: 'add route'; readonly route: Route }
+  | { readonly change: 'delete route'; readonly route: Route }
+
+export interface Rtnl {
+  /**
+   * Applies changes in order, in one datagram. Every one is tried, also after one that failed: the caller undoes.
+   *
+   * @throws NetlinkError of the first that failed: EEXIST, ENODEV, EPERM, …
+   */
+  apply(...changes: readonly Change[]): Promise<void>
+  /** @throws NetlinkError ENODEV */
+  getLink(ref: LinkRef): Promise<Link>
+  findLink(ref: LinkRef): Promise<Link | undefined>
+  listLinks(filter?: LinkFilter): Promise<Link[]>
+  /** @throws NetlinkError ENODEV when `filter.dev` is gone */
+  listAddresses(filter?: AddressFilter): Promise<LinkAddressState[]>
+  /** Unicast routes of all tables. @throws NetlinkError ENODEV when `filter.dev` is gone */
+  listRoutes(filter?: RouteFilter): Promise<RouteState[]>
+  /**
+   * Waits until a link is as wanted, by its notifications; looks once before.
+   *
+   * @throws NetlinkError ETIMEDOUT after `deadlineMs`, ENODEV when the link goes
+   */
+  waitForLink(ref: LinkRef, wanted: LinkCondition): Promise<Link>
+  close(): void
+}
+
+export interface LinkCondition {
+  /** For the error: `operstate up`. */
+  readonly description: string
+  readonly holds: (link: Link) => boolean
+  readonly deadlineMs: number
+}
