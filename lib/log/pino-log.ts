@@ -1,0 +1,29 @@
+// The log that is written, with pino: one JSON object a line. Importing pino costs some 10 ms, so it is loaded only
+// where a log was asked for.
+
+import { type DestinationStream, destination, pino } from 'pino'
+import type { Log, LogFields } from './log.ts'
+
+export interface PinoLogOptions {
+  /** `stderr`, or the path of a file that is appended to (made 0600). */
+  readonly target: string
+  readonly level?: string | undefined
+  readonly fields: LogFields
+}
+
+/** @throws Error when the file cannot be opened */
+export function openPinoLog({ target, level = 'info', fields }: PinoLogOptions): Log {
+  const stream: DestinationStream =
+    target === 'stderr'
+      ? destination({ dest: 2, sync: true })
+      : destination({ dest: target, sync: true, mode: 0o600, mkdir: true })
+  const logger = pino(
+    { level, base: { pid: process.pid, ...fields }, timestamp: pino.stdTimeFunctions.isoTime },
+    stream,
+  )
+  return {
+    debug: (more, message) => logger.debug(more, message),
+    info: (more, message) => logger.info(more, message),
+    error: (more, message) => logger.error(more, message),
+  }
+}

@@ -1,0 +1,315 @@
+// A small SQLite database that several processes share: the one importer of node:sqlite.
+//
+// WAL with synchronous=NORMAL: a commit costs no fsync. Rows mean something only within one boot, so what is asked
+// of a power cut is a consistent file, not the last rows. Every writer holds the lock beside the file, so SQLite's
+// own locks are never contended. A process may end without closing (_exit): the WAL stays and is read by the next.
+// Opening reads it from its start, so a long one costs every process (128 pages: 0.5 ms, 1000: 2 ms): whoever finds it
+// longer than CHECKPOINT_PAGES copies it back and empties it. SQLite's own checkpoint does not empty the WAL, and what
+// it has copied back is forgotten when the last process ends; it is for a process that stays.
+
+import { closeSync, existsSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
+
+import { loadNative } from '../native/native.ts'
+import { FileLock, type Flock } from './file-lock.ts'
+import { storeErrorOfSqlite } from './sqlite-error.ts'
+import { remedyFor, StoreError, storeErrorOfErrno } from './store-error.ts'
+
+const CHECKPOINT_PAGES = 128
+const PAGE_BYTES = 4096
+const LOCK_TIMEOUT_MS = 20_000
+/** Only for those who do not know our lock: the sqlite3 shell, backups. */
+const BUSY_TIMEOUT_MS = 5_000
+
+export interface Schema {
+  /** SQL scripts: the one at index n takes a database from version n to n + 1. Never edit one that was released. */
+  readonly migrations: readonly string[]
+  /** Statements with one parameter, this boot's id: they delete what earlier boots left. */
+  readonly forget: readonly string[]
+}
+
+export interface DatabaseOptions {
+  /** @see bootId */
+  readonly bootId: string
+  readonly lockTimeoutMs?: number
+  readonly flock?: Flock
+}
+
+export class Database {
+  readonly path: string
+  readonly #schema: Schema
+  readonly #bootId: string
+  readonly #lock: FileLock
+  readonly #lockTimeoutMs: number
+  #sqlite: DatabaseSync
+  #inode = 0
+  #forgotten = false
+  readonly #statements = new Map<string, StatementSync>()
+
+  private constructor(path: string, schema: Schema, options: DatabaseOptions) {
+    this.path = path
+    this.#schema = schema
+    this.#bootId = options.bootId
+    this.#lockTimeoutMs = options.lockTimeoutMs ?? LOCK_TIMEOUT_MS
+    this.#lock = FileLock.open(`${path}.lock`, options.flock ?? loadNative().flock)
+    try {
+      this.#sqlite = this.#locked(() => this.#open())
+    } catch (error) {
+      this.#lock.close()
+      throw error
+    }
+  }
+
+  /**
+   * Opens the file, making it (0600), its directories (0700) and its tables where they are missing.
+   *
+   * A damaged file that was not used in this boot holds nothing live: it is renamed to `<path>.damaged` and a new
+   * one begun. One that was is left alone, and so is one that vanished: ECORRUPT.
+   *
+   * @throws StoreError
+   */
+  static open(path: string, schema: Schema, options: DatabaseOptions): Database {
+    return new Database(path, schema, options)
+  }
+
+  /**
+   * Runs `work` alone: no other process writes meanwhile. All of it is kept, or nothing when it throws.
+   *
+   * `work` is synchronous and short, so a daemon can wait for the lock without blocking (FileLock.tryAcquire)
+   * and call the same code once it has it.
+   *
+   * @param committed  what to do outside the database once it is all kept; no other process comes in between
+   * @throws StoreError, or what `work` or `committed` throws
+   */
+  transaction<T>(work: (db: Database) => T, committed?: (result: T) => void): T {
+    if (this.#sqlite.isOpen && this.#sqlite.isTransaction) throw new Error('transactions do not nest')
+    return this.#locked(() => {
+      this.#reopenIfReplaced()
+      const result = this.#guard('write', () => {
+        // A newer Podwire may have come while this process (a daemon) ran.
+        this.#readVersion(this.#sqlite)
+        this.#forgetEarlierBoots()
+        return this.#run('BEGIN IMMEDIATE', () => work(this))
+      })
+      committed?.(result)
+      return result
+    })
+  }
+
+  /** Writes, but changes nothing: what a transaction would fail on, this fails on. @throws StoreError */
+  probe(): void {
+    // SQLite does not compare: the page goes to the log, and with it a full or read-only disk is noticed.
+    this.transaction((db) => db.run('UPDATE boot SET id = id'))
+  }
+
+  /** Runs `work`, which only reads, on one snapshot; writers are not kept waiting. @throws StoreError */
+  read<T>(work: (db: Database) => T): T {
+    if (this.#isReplaced()) this.#locked(() => this.#reopenIfReplaced())
+    return this.#guard('read', () => this.#run('BEGIN', () => work(this)))
+  }
+
+  /** @returns how many rows were changed */
+  run(sql: string, ...parameters: SQLInputValue[]): number {
+    return Number(this.#prepare(sql).run(...parameters).changes)
+  }
+
+  /** @typeParam Row  what the statement selects: text, numbers, bytes, null */
+  find<Row>(sql: string, ...parameters: SQLInputValue[]): Row | undefined {
+    return this.#prepare(sql).get(...parameters) as Row | undefined
+  }
+
+  list<Row>(sql: string, ...parameters: SQLInputValue[]): Row[] {
+    return this.#prepare(sql).all(...parameters) as Row[]
+  }
+
+  /** Copies the WAL back when this is the last user. Not needed: a process may as well just end. */
+  close(): void {
+    this.#locked(() => this.#sqlite.close())
+    this.#lock.close()
+  }
+
+  #prepare(sql: string): StatementSync {
+    const known = this.#statements.get(sql)
+    if (known !== undefined) return known
+    const statement = this.#sqlite.prepare(sql)
+    this.#statements.set(sql, statement)
+    return statement
+  }
+
+  #locked<T>(work: () => T): T {
+    this.#lock.acquire(this.#lockTimeoutMs)
+    try {
+      return work()
+    } finally {
+      this.#lock.release()
+    }
+  }
+
+  #run<T>(begin: string, work: () => T): T {
+    this.#sqlite.exec(begin)
+    try {
+      const result = work()
+      this.#sqlite.exec('COMMIT')
+      return result
+    } catch (error) {
+      // After a full disk or an I/O error SQLite has rolled back by itself.
+      if (this.#sqlite.isTransaction) this.#sqlite.exec('ROLLBACK')
+      throw error
+    }
+  }
+
+  #guard<T>(operation: string, work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      throw storeErrorOfSqlite(error, operation, this.path)
+    }
+  }
+
+  /** Under the lock. The lock's note says whether the store has been used in this boot. */
+  #open(): DatabaseSync {
+    const note = this.#lock.readNote()
+    const sqlite = note === this.#bootId ? this.#openUsed() : this.#openFirst(note !== '')
+    if (note !== this.#bootId) this.#lock.writeNote(this.#bootId)
+    this.#inode = inodeOf(this.path) ?? 0
+    return sqlite
+  }
+
+  #openUsed(): DatabaseSync {
+    if (!statSync(this.path, { throwIfNoEntry: false })?.size)
+      throw this.#corrupt('it was emptied or removed')
+    return this.#guard('open', () => this.#connect())
+  }
+
+  /** The first opening in this boot also looks for what a power cut may have done. */
+  #openFirst(ofEarlierBoot: boolean): DatabaseSync {
+    try {
+      createFile(this.path)
+      return this.#guard('open', () => this.#connectAndCheck())
+    } catch (error) {
+      if (!ofEarlierBoot || !(error instanceof StoreError) || error.code !== 'ECORRUPT') throw error
+      setAside(this.path)
+      createFile(this.path)
+      return this.#guard('open', () => this.#connect())
+    }
+  }
+
+  #connectAndCheck(): DatabaseSync {
+    const sqlite = this.#connect()
+    const verdict = pragma(sqlite, 'quick_check(1)')
+    if (verdict === 'ok') return sqlite
+    sqlite.close()
+    throw this.#corrupt(String(verdict))
+  }
+
+  #connect(): DatabaseSync {
+    // Loaded here and not by an import: a process that opens no store does without.
+    const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
+    const sqlite = new DatabaseSync(this.path, { timeout: BUSY_TIMEOUT_MS })
+    try {
+      sqlite.exec(`PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
+      this.#migrate(sqlite)
+      if (sizeOf(`${this.path}-wal`) > CHECKPOINT_PAGES * PAGE_BYTES)
+        pragma(sqlite, 'wal_checkpoint(TRUNCATE)')
+      return sqlite
+    } catch (error) {
+      sqlite.close()
+      throw error
+    }
+  }
+
+  #migrate(sqlite: DatabaseSync): void {
+    const version = this.#readVersion(sqlite)
+    const ours = this.#schema.migrations.length
+    if (version === ours) return
+    if (version === 0) this.#enableWal(sqlite)
+    const scripts = this.#schema.migrations.slice(version)
+    if (version === 0) scripts.unshift('CREATE TABLE boot (id TEXT NOT NULL) STRICT')
+    sqlite.exec(`BEGIN IMMEDIATE; ${scripts.join(';')}; PRAGMA user_version = ${ours}; COMMIT`)
+  }
+
+  #readVersion(sqlite: DatabaseSync): number {
+    const version = Number(pragma(sqlite, 'user_version'))
+    const ours = this.#schema.migrations.length
+    if (version > ours) throw this.#failure('ENEWER', `its schema has version ${version}, ours ${ours}`)
+    return version
+  }
+
+  #enableWal(sqlite: DatabaseSync): void {
+    const mode = pragma(sqlite, 'journal_mode = WAL')
+    if (mode !== 'wal') throw this.#failure('EIO', 'the file system cannot share memory between processes')
+  }
+
+  /** Once in each boot, before the first change; SQLite knows best whether it was done. */
+  #forgetEarlierBoots(): void {
+    if (this.#forgotten) return
+    if (this.find<{ id: string }>('SELECT id FROM boot')?.id !== this.#bootId) {
+      this.#run('BEGIN IMMEDIATE', () => {
+        for (const sql of this.#schema.forget) this.run(sql, this.#bootId)
+        this.run('DELETE FROM boot')
+        this.run('INSERT INTO boot (id) VALUES (?)', this.#bootId)
+      })
+    }
+    this.#forgotten = true
+  }
+
+  /** A file that was removed or replaced is read and written by nobody else: its rows would be ours alone. */
+  #isReplaced(): boolean {
+    return inodeOf(this.path) !== this.#inode
+  }
+
+  #reopenIfReplaced(): void {
+    if (!this.#isReplaced()) return
+    this.#statements.clear()
+    this.#forgotten = false
+    // SQLite leaves the WAL alone when the file is no longer where it was opened.
+    if (this.#sqlite.isOpen) this.#sqlite.close()
+    this.#sqlite = this.#open()
+  }
+
+  #corrupt(why: string): StoreError {
+    return this.#failure('ECORRUPT', why)
+  }
+
+  #failure(code: 'ECORRUPT' | 'ENEWER' | 'EIO', why: string): StoreError {
+    return new StoreError(code, {
+      operation: 'open',
+      path: this.path,
+      why,
+      remedy: remedyFor(code, this.path),
+    })
+  }
+}
+
+function pragma(sqlite: DatabaseSync, text: string): unknown {
+  return Object.values(sqlite.prepare(`PRAGMA ${text}`).get() ?? {})[0]
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0
+}
+
+function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino
+}
+
+/**
+ * SQLite would make it 0644. An existing file is not even opened: closing it would drop the POSIX locks that
+ * SQLite holds on it through another connection of this process (https://sqlite.org/howtocorrupt.html, 2.2).
+ */
+function createFile(path: string): void {
+  if (existsSync(path)) return
+  try {
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch (error) {
+    throw storeErrorOfErrno(error, 'create', path)
+  }
+}
+
+/** With its WAL, so that what is left can still be read: `sqlite3 <path>.damaged .recover`. */
+function setAside(path: string): void {
+  renameSync(path, `${path}.damaged`)
+  rmSync(`${path}.damaged-wal`, { force: true })
+  if (existsSync(`${path}-wal`)) renameSync(`${path}-wal`, `${path}.damaged-wal`)
+  rmSync(`${path}-shm`, { force: true })
+}

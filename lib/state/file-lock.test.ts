@@ -1,0 +1,79 @@
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Test, test } from 'tap'
+
+import { loadNative } from '../native/native.ts'
+import { FileLock, findHolder } from './file-lock.ts'
+import type { StoreError } from './store-error.ts'
+
+const { flock } = loadNative()
+
+function lockPath(t: Test): string {
+  const directory = mkdtempSync(join(tmpdir(), 'podwire-lock-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  return join(directory, 'a', 'b', 'x.lock')
+}
+
+test('FileLock makes its file and directories for root alone', async (t) => {
+  const path = lockPath(t)
+  FileLock.open(path, flock).close()
+  t.equal(statSync(path).mode & 0o777, 0o600)
+  t.equal(statSync(join(path, '..')).mode & 0o777, 0o700)
+})
+
+test('FileLock keeps another out until it is released', async (t) => {
+  const path = lockPath(t)
+  const [one, two] = [FileLock.open(path, flock), FileLock.open(path, flock)]
+  one.acquire(1000)
+  t.notOk(two.tryAcquire())
+  one.release()
+  t.ok(two.tryAcquire())
+})
+
+test('FileLock names the holder when the time is up', async (t) => {
+  const path = lockPath(t)
+  const [one, two] = [FileLock.open(path, flock), FileLock.open(path, flock)]
+  one.acquire(1000)
+  t.throws(() => two.acquire(1), {
+    code: 'ELOCKED',
+    message: new RegExp(
+      `^lock "${path}": ELOCKED: held by process ${process.pid} \\(.+\\) for more than 1 ms$`,
+    ),
+  } as unknown as StoreError)
+})
+
+test('FileLock moves to the new file when the old one was removed', async (t) => {
+  const path = lockPath(t)
+  const one = FileLock.open(path, flock)
+  rmSync(path)
+  const two = FileLock.open(path, flock)
+  t.ok(two.tryAcquire())
+  t.notOk(one.tryAcquire(), 'both use the new file')
+  two.release()
+  t.ok(one.tryAcquire())
+  t.same(readdirSync(join(path, '..')), ['x.lock'])
+})
+
+test('FileLock keeps its note', async (t) => {
+  const path = lockPath(t)
+  const lock = FileLock.open(path, flock)
+  t.equal(lock.readNote(), '')
+  lock.writeNote('a longer one')
+  lock.writeNote('short')
+  t.equal(FileLock.open(path, flock).readNote(), 'short')
+})
+
+test('findHolder reads /proc/locks', async (t) => {
+  const locks = [
+    '1: POSIX  ADVISORY  READ  11 fe:00:5678 128 128',
+    '2: FLOCK  ADVISORY  WRITE 22 fe:00:56 0 EOF',
+    '3: FLOCK  ADVISORY  WRITE 33 fe:00:5678 0 EOF',
+    '3: -> FLOCK  ADVISORY  WRITE 44 fe:00:5678 0 EOF',
+    '4: FLOCK  ADVISORY  WRITE 0 fe:00:99 0 EOF',
+    '',
+  ].join('\n')
+  t.equal(findHolder(locks, 5678), 33)
+  t.equal(findHolder(locks, 99), undefined, 'of another PID namespace')
+  t.equal(findHolder(locks, 1), undefined)
+})

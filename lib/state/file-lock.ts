@@ -1,0 +1,149 @@
+// The lock that keeps the writers of a store apart: flock(2) on a file beside it.
+//
+// SQLite's own locks make a second writer poll (sqlite3_busy_timeout sleeps); flock queues it in the kernel. The
+// lock goes with the process, whatever ends it. The file's content is a note that survives the process: the boot
+// in which the store was last opened.
+
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
+import { basename, dirname } from 'node:path'
+
+import { remedyFor, StoreError, storeErrorOfErrno } from './store-error.ts'
+
+const LOCK_EX = 2
+const LOCK_NB = 4
+const LOCK_UN = 8
+
+/**
+ * flock(2). Without LOCK_NB it blocks the thread, for `timeoutMs` at most.
+ *
+ * @returns false when the lock was not got
+ */
+export type Flock = (fd: number, operation: number, timeoutMs: number) => boolean
+
+/** One process may hold several FileLocks of one path: they exclude one another as those of two processes do. */
+export class FileLock {
+  readonly path: string
+  readonly #flock: Flock
+  #fd: number
+
+  private constructor(path: string, flock: Flock) {
+    this.path = path
+    this.#flock = flock
+    this.#fd = openLockFile(path)
+  }
+
+  /** Makes the file (0600) and its directories (0700) where they are missing. @throws StoreError */
+  static open(path: string, flock: Flock): FileLock {
+    return new FileLock(path, flock)
+  }
+
+  /** The way of a process that must not block: try, and wait elsewhere. @returns false when another holds it */
+  tryAcquire(): boolean {
+    return this.#lockInPlace(LOCK_EX | LOCK_NB, 0)
+  }
+
+  /** Blocks the thread. @throws StoreError ELOCKED, naming the holder, when `timeoutMs` were not enough */
+  acquire(timeoutMs: number): void {
+    if (!this.tryAcquire() && !this.#lockInPlace(LOCK_EX, timeoutMs)) throw this.#lockedError(timeoutMs)
+  }
+
+  release(): void {
+    this.#flock(this.#fd, LOCK_UN, 0)
+  }
+
+  /** Also releases. */
+  close(): void {
+    closeSync(this.#fd)
+  }
+
+  readNote(): string {
+    return readFileSync(this.path, 'utf8')
+  }
+
+  /** @throws StoreError */
+  writeNote(text: string): void {
+    try {
+      ftruncateSync(this.#fd, 0)
+      writeSync(this.#fd, text, 0)
+    } catch (error) {
+      throw storeErrorOfErrno(error, 'write', this.path)
+    }
+  }
+
+  #lockInPlace(operation: number, timeoutMs: number): boolean {
+    while (this.#flock(this.#fd, operation, timeoutMs)) {
+      if (this.#isInPlace()) return true
+      // Somebody removed the file: others lock a new one by now, and locks of the old one mean nothing.
+      this.close()
+      this.#fd = openLockFile(this.path)
+    }
+    return false
+  }
+
+  #isInPlace(): boolean {
+    const there = statSync(this.path, { throwIfNoEntry: false })
+    return there !== undefined && there.ino === fstatSync(this.#fd).ino
+  }
+
+  #lockedError(timeoutMs: number): StoreError {
+    const holder = describeHolder(fstatSync(this.#fd).ino)
+    const why = `held by ${holder} for more than ${timeoutMs} ms`
+    return new StoreError('ELOCKED', {
+      operation: 'lock',
+      path: this.path,
+      why,
+      remedy: remedyFor('ELOCKED', this.path),
+    })
+  }
+}
+
+function openLockFile(path: string): number {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    return openSync(path, 'a+', 0o600)
+  } catch (error) {
+    throw storeErrorOfErrno(error, 'open', path)
+  }
+}
+
+function describeHolder(inode: number): string {
+  const pid = findHolder(readFileSync('/proc/locks', 'utf8'), inode)
+  if (pid === undefined) return 'a process that cannot be seen from here'
+  const name = basename(readProcess(pid, 'cmdline').split('\0')[0] ?? '')
+  // The name in parentheses may itself hold any character: the state comes after the last one.
+  const stopped = /.*\) T/s.test(readProcess(pid, 'stat'))
+  return `process ${pid} (${name || 'gone'}${stopped ? ', stopped' : ''})`
+}
+
+function readProcess(pid: number, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8')
+  } catch {
+    return '' // It has just ended.
+  }
+}
+
+/**
+ * The process that holds the flock of a file.
+ *
+ * @param locks  /proc/locks: `1: FLOCK  ADVISORY  WRITE 1234 fd:00:5678 0 EOF`; waiters have `->` after the number
+ * @see fs/locks.c, lock_get_status
+ */
+export function findHolder(locks: string, inode: number): number | undefined {
+  for (const line of locks.split('\n')) {
+    const [, kind, , , pid, file] = line.trim().split(/\s+/)
+    if (kind !== 'FLOCK' || file?.split(':')[2] !== String(inode)) continue
+    // 0 and -1 stand for a process of a PID namespace that is not ours.
+    return Number(pid) > 0 ? Number(pid) : undefined
+  }
+  return undefined
+}
