@@ -16,6 +16,7 @@ need ip iproute2 'shows links, addresses and routes to the tests'
 need nft nftables 'shows firewall rules to the tests'
 need tc iproute2 'shows traffic shaping to the tests'
 need /usr/lib/cni/bridge containernetworking-plugins 'the plugins that ours are compared with'
+need iptables iptables 'is what upstream’s plugins masquerade with'
 need strace strace 'counts the system calls of a start'
 need ping iputils-ping 'sends packets through what the plugins made'
 install_missing

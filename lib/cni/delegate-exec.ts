@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { DelegateCall, DelegateExec, DelegateExit } from './delegate.ts'
-import { CNI_CODE, CniError } from './errors.ts'
+import { CNI_CODE, CniError, DelegateMissing } from './errors.ts'
 
 export interface DelegateExecOptions {
   /** Gets what a delegate writes to its stderr while it writes it: ours, in a process of our own. */
@@ -54,7 +54,7 @@ async function isRegularFile(file: string): Promise<boolean> {
 }
 
 function notFound(message: string, details = ''): CniError {
-  return new CniError(CNI_CODE.internal, message, { details })
+  return new DelegateMissing(message, details)
 }
 
 /** No event tells that the last writer of a file has closed it, so that asking again is the only way. */

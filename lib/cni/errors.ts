@@ -31,6 +31,14 @@ export class CniError extends Error {
   }
 }
 
+/** No directory of CNI_PATH has the plugin that is delegated to. */
+export class DelegateMissing extends CniError {
+  constructor(message: string, details: string) {
+    super(CNI_CODE.internal, message, { details })
+    this.name = 'DelegateMissing'
+  }
+}
+
 /** Most causes that are looked at, those of an AggregateError included; also what ends a circle of causes. */
 const MAX_CAUSES = 32
 

@@ -12,6 +12,13 @@ export interface Garbage {
   readonly remove: () => void | Promise<void>
 }
 
+/** The differences that were found, a text each, as CHECK tells them. */
+export interface Repair {
+  readonly mended: readonly string[]
+  /** Each with the reason, where there was an error. */
+  readonly left: readonly string[]
+}
+
 /**
  * Any error may be thrown; what is not a CniError becomes code 999 at the edge (`toCniError`).
  *
@@ -30,6 +37,11 @@ export interface Plugin<Ports> {
   gc?(ports: Ports, request: Request): Promise<void>
   /** What `gc` takes away; changes nothing. */
   findGarbage?(ports: Ports, request: Request): Promise<Garbage[]>
+  /**
+   * Makes again what is missing of a live attachment, named by the request, as far as that does not disturb it. What
+   * the plugin has no record of is fine.
+   */
+  repair?(ports: Ports, request: Request): Promise<Repair>
   /** Throws CniError 50 or 51 when the next `add` would fail. */
   status?(ports: Ports, request: Request): Promise<void>
 }

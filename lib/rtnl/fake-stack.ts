@@ -1,6 +1,7 @@
 // The fake kernel's network stack of one namespace: its links, addresses and routes. Changes are made by fake-links.ts,
 // fake-addresses.ts and fake-routes.ts.
 
+import type { constants } from 'node:os'
 import type { MacAddress } from '../ip/mac.ts'
 import type { Prefix } from '../ip/prefix.ts'
 import type { IfIndex, IfName, LinkRef } from './link.ts'
@@ -59,16 +60,25 @@ export interface KernelFeatures {
   readonly bridgeVlanFiltering: boolean
 }
 
+/**
+ * For tests: asked before the kernel does anything, with what it is to do in the words of `ip`, `nft` or `sysctl`.
+ *
+ * @returns the name of the errno to refuse it with; undefined lets it be done
+ */
+export type Refuse = (operation: string) => keyof typeof constants.errno | undefined
+
 /** All namespaces of one fake kernel. */
 export class FakeNetwork {
   readonly features: KernelFeatures
+  readonly refuse: Refuse
   readonly #byFd = new Map<number, FakeStack>()
   readonly #watchers = new Set<() => void>()
   #stacks = 0
   #lastFd = 100
 
-  constructor(features: KernelFeatures) {
+  constructor(features: KernelFeatures, refuse: Refuse = () => undefined) {
     this.features = features
+    this.refuse = refuse
   }
 
   nextStack(): number {

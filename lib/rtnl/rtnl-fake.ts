@@ -108,6 +108,8 @@ export class RtnlFake implements Rtnl {
   #answer<T>(operation: string, work: () => T): T {
     try {
       if (this.#closed) throw new FakeRefusal('ENOTCONN')
+      const injected = this.#stack.network.refuse(operation)
+      if (injected !== undefined) throw new FakeRefusal(injected)
       return work()
     } catch (error) {
       if (error instanceof FakeRefusal) throw new NetlinkError(operation, error.refusal)

@@ -91,6 +91,13 @@ export function attachmentStoreContract(name: string, prepare: (t: Test) => Open
     t.strictSame(store.list({ anyBoot: true }), [ours])
   })
 
+  test(`${name} changes nothing when it is probed`, async (t) => {
+    const store = prepare(t)('boot-1')
+    store.put(attachment())
+    store.probe()
+    t.strictSame(store.list(), [attachment()])
+  })
+
   test(`${name} shows one store what another put`, async (t) => {
     const open = prepare(t)
     const [one, two] = [open('boot-1'), open('boot-1')]

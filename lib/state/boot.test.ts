@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { test } from 'tap'
 
-import { bootId } from './boot.ts'
+import { bootId, bootTimeMs } from './boot.ts'
 
 const UUID = '6c0b4a2e-90a4-4bd5-b6a5-3cbb3a1ad7f2'
 
@@ -42,4 +42,28 @@ test('bootId of this machine is stable', async (t) => {
   const read = (path: string) => readFileSync(path, 'utf8')
   t.equal(bootId(read), bootId(read))
   t.match(bootId(read), /^[0-9a-f-]{36}-[0-9]+$/)
+})
+
+test('bootTimeMs is when process 1 started', async (t) => {
+  const stat = 'cpu  1 2 3\nctxt 5\nbtime 1700000000\nprocesses 9\n'
+  for (const [start, expected] of [
+    [0, 1_700_000_000_000],
+    [417, 1_700_000_004_170],
+    [360_000, 1_700_003_600_000],
+  ] as const) {
+    const read = reader({ '/proc/stat': stat, '/proc/1/stat': `1 (init) ${AFTER_NAME} ${start} 1` })
+    t.equal(bootTimeMs(read), expected)
+  }
+})
+
+test('bootTimeMs refuses to guess when a file cannot be read', async (t) => {
+  const all = { '/proc/stat': 'btime 1700000000\n', '/proc/1/stat': `1 (init) ${AFTER_NAME} 417 1` }
+  for (const missing of Object.keys(all)) {
+    t.throws(() => bootTimeMs(reader({ ...all, [missing]: '' })), { code: 'EIO', path: missing })
+  }
+})
+
+test('bootTimeMs of this machine is before now and after this millennium began', async (t) => {
+  const time = bootTimeMs((path) => readFileSync(path, 'utf8'))
+  t.ok(time < Date.now() && time > Date.UTC(2000))
 })

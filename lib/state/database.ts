@@ -98,8 +98,8 @@ export class Database {
 
   /** Writes, but changes nothing: what a transaction would fail on, this fails on. @throws StoreError */
   probe(): void {
-    // SQLite does not compare: the page goes to the log, and with it a full or read-only disk is noticed.
-    this.transaction((db) => db.run('UPDATE boot SET id = id'))
+    // An UPDATE to what is there already writes nothing (btreeOverwriteContent of SQLite's btree.c).
+    this.transaction(() => this.#setBoot())
   }
 
   /** Runs `work`, which only reads, on one snapshot; writers are not kept waiting. @throws StoreError */
@@ -246,11 +246,15 @@ export class Database {
     if (this.find<{ id: string }>('SELECT id FROM boot')?.id !== this.#bootId) {
       this.#run('BEGIN IMMEDIATE', () => {
         for (const sql of this.#schema.forget) this.run(sql, this.#bootId)
-        this.run('DELETE FROM boot')
-        this.run('INSERT INTO boot (id) VALUES (?)', this.#bootId)
+        this.#setBoot()
       })
     }
     this.#forgotten = true
+  }
+
+  #setBoot(): void {
+    this.run('DELETE FROM boot')
+    this.run('INSERT INTO boot (id) VALUES (?)', this.#bootId)
   }
 
   /** A file that was removed or replaced is read and written by nobody else: its rows would be ours alone. */

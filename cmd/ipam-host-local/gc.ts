@@ -1,0 +1,40 @@
+// GC: leases of this network whose attachment is not valid. When the runtime names none, nothing is known of them,
+// and nothing is done: leases of an earlier boot are free anyway.
+
+import type { Garbage } from '../../lib/cni/plugin.ts'
+import type { Request } from '../../lib/cni/request.ts'
+import { listValid } from '../../lib/host/garbage.ts'
+import type { Ports } from '../../lib/host/ports.ts'
+import { describeLease } from '../../lib/ipam/exhaustion.ts'
+import { type Lease, listStray, releaseAllExcept } from '../../lib/ipam/lease-store.ts'
+import { change, read } from './leases.ts'
+import { readDataDir } from './netconf.ts'
+
+export async function gc(ports: Ports, request: Request): Promise<void> {
+  const keep = listValid(request)
+  if (keep === undefined) return
+  const { name: network } = request
+  const nowMs = ports.clock.nowMs()
+  const released = change(ports, { network, dataDir: readDataDir(request) }, (tx) =>
+    releaseAllExcept(tx, { network, keep, nowMs }),
+  )
+  if (released.length === 0) return
+  ports.log.info({ network, addresses: released.map(({ address }) => String(address)) }, 'released leases')
+}
+
+/** Those that `gc` releases, all at once there. */
+export async function findGarbage(ports: Ports, request: Request): Promise<Garbage[]> {
+  const valid = listValid(request)
+  if (valid === undefined) return []
+  const place = { network: request.name, dataDir: readDataDir(request) }
+  const stray = read(ports, place, (reader) => listStray(reader, place.network, valid))
+  return stray.map((lease) => ({
+    what: `lease ${lease.address} of network ${lease.network}`,
+    why: reasonOf(lease, valid.length),
+    remove: () => change(ports, place, (tx) => void tx.release(place.network, lease, ports.clock.nowMs())),
+  }))
+}
+
+function reasonOf(lease: Lease, valid: number): string {
+  return `${describeLease(lease)}; it is not one of the ${valid} attachments that the runtime names as valid`
+}

@@ -1,0 +1,154 @@
+// The `ipam` section of the config, and what the runtime asks for besides.
+
+import { requireKnownArgs } from '../../lib/cni/args.ts'
+import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
+import type { Request } from '../../lib/cni/request.ts'
+import {
+  boolean,
+  decode,
+  findField,
+  type Infer,
+  integer,
+  isObject,
+  list,
+  object,
+  optional,
+  string,
+} from '../../lib/cni/schema.ts'
+import { atLeast } from '../../lib/cni/versions.ts'
+import { AddressError, IpAddress } from '../../lib/ip/address.ts'
+import { Prefix } from '../../lib/ip/prefix.ts'
+import { RangeConfigError } from '../../lib/ipam/range.ts'
+import { parseRangeSets, type RangeSet } from '../../lib/ipam/range-set.ts'
+
+export const DEFAULT_DATA_DIR = '/var/lib/cni/networks'
+
+/**
+ * Neighbours take an address for that of its last holder for 15 to 45 s (arp(7), base_reachable_time), and a UDP flow
+ * that gets no answer is tracked for 30 s (nf_conntrack_udp_timeout).
+ */
+const DEFAULT_COOL_DOWN_S = 30
+const MAX_COOL_DOWN_S = 86_400 * 365
+
+const rangeFields = {
+  subnet: string({ doc: 'the subnet that addresses are taken from, in CIDR notation; no host bits' }),
+  rangeStart: string({ doc: 'first address handed out; the subnet’s second when absent' }),
+  rangeEnd: string({
+    doc: 'last address handed out; the subnet’s last, for IPv4 the one before it, when absent',
+  }),
+  gateway: string({ doc: 'address of the gateway, never handed out; the subnet’s second when absent' }),
+  exclude: list(string(), { doc: 'addition: addresses, prefixes or first-last never handed out' }),
+} as const
+
+const range = object(rangeFields)
+
+const route = object({
+  dst: string({ doc: 'destination, in CIDR notation' }),
+  gw: string({ doc: 'next hop; the gateway of the family when absent' }),
+  mtu: integer({ min: 0, doc: 'MTU along this route' }),
+  advmss: integer({ min: 0, doc: 'maximal segment size to advertise along this route' }),
+  priority: integer({ min: 0, doc: 'lower is preferred' }),
+  table: optional(integer({ min: 0, doc: 'routing table; the main one when absent' })),
+  scope: optional(integer({ min: 0, max: 255, doc: '0 global, 253 link, 254 host' })),
+})
+
+export const ipamSchema = object({
+  type: string({ doc: 'ipam-host-local, or host-local where installed under that name' }),
+  ...rangeFields,
+  ranges: list(list(range), { doc: 'range sets: a pod gets one address from each' }),
+  routes: list(route, { doc: 'routes of the pod, passed on as they are' }),
+  dataDir: string({ default: DEFAULT_DATA_DIR, doc: 'directory of the lease store' }),
+  coolDown: integer({
+    default: DEFAULT_COOL_DOWN_S,
+    min: 0,
+    max: MAX_COOL_DOWN_S,
+    doc: 'addition: seconds that an address should rest after its release; one that still cools is used before a pod is refused',
+  }),
+  sticky: boolean({
+    doc: 'addition: a pod gets the addresses that the last pod of its namespace and name had, where they are free',
+  }),
+  statusMinFree: integer({
+    default: 1,
+    min: 0,
+    doc: 'addition: STATUS answers 50 when a range set has fewer free addresses',
+  }),
+  resolvConf: string({ doc: 'a resolv.conf(5) whose contents become the result’s dns' }),
+})
+
+const outerSchema = object({
+  ipam: optional(ipamSchema),
+  runtimeConfig: object({ ips: list(string()), ipRanges: list(list(range)) }),
+  args: object({ cni: object({ ips: list(string()) }) }),
+})
+
+export type HostLocalNetconf = Infer<typeof ipamSchema> & {
+  readonly sets: readonly RangeSet[]
+  readonly requested: readonly IpAddress[]
+}
+
+/** @throws CniError 7 for what is wrong in the config, 4 for what is wrong in CNI_ARGS */
+export function parseNetconf(request: Request): HostLocalNetconf {
+  const { ipam, runtimeConfig, args } = decode(outerSchema, request.netconf)
+  if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key")
+  // MAC is for the plugin that delegates to us: one CNI_ARGS serves both.
+  requireKnownArgs(request.args, ['IP', 'MAC'])
+  const requested = [
+    ...parseRequested('CNI_ARGS: IP', splitIp(request.args.get('IP'))),
+    ...parseRequested('args.cni.ips', args.cni.ips),
+    ...parseRequested('runtimeConfig.ips', runtimeConfig.ips),
+  ]
+  for (const { dst, gw } of ipam.routes) checkRoute(dst, gw)
+  const sets = readSets(request, ipam, runtimeConfig.ipRanges)
+  return { ...ipam, dataDir: readDataDir(request), sets, requested }
+}
+
+/** All that DEL needs to know, whatever else the config says by now. '' is the same as none, as it is for Go. */
+export function readDataDir({ netconf }: Request): string {
+  const ipam = findField(netconf, 'ipam')
+  const dataDir = isObject(ipam) ? findField(ipam, 'dataDir') : undefined
+  return typeof dataDir === 'string' && dataDir !== '' ? dataDir : DEFAULT_DATA_DIR
+}
+
+function readSets(
+  request: Request,
+  ipam: Infer<typeof ipamSchema>,
+  runtimeRanges: Infer<typeof outerSchema>['runtimeConfig']['ipRanges'],
+): RangeSet[] {
+  const oneAddressPerFamily = atLeast(request.cniVersion, '0.3.0') ? undefined : request.cniVersion
+  try {
+    return parseRangeSets({ ...ipam, runtimeRanges, oneAddressPerFamily })
+  } catch (cause) {
+    if (cause instanceof RangeConfigError) throw invalid(cause.message, cause)
+    throw cause
+  }
+}
+
+function splitIp(text: string | undefined): string[] {
+  return text === undefined || text === '' ? [] : text.split(',')
+}
+
+/** With or without a prefix length, which is the range's anyway. */
+function parseRequested(source: string, texts: readonly string[]): IpAddress[] {
+  return texts.map((text) => {
+    try {
+      return text.includes('/') ? Prefix.parse(text).address : IpAddress.parse(text)
+    } catch (cause) {
+      if (!(cause instanceof AddressError)) throw cause
+      const code = source.startsWith('CNI_ARGS') ? CNI_CODE.invalidEnvironment : CNI_CODE.invalidNetconf
+      throw new CniError(code, `${source}: ${cause.message}`, { cause })
+    }
+  })
+}
+
+function checkRoute(dst: string, gw: string): void {
+  try {
+    Prefix.parse(dst)
+    if (gw !== '') IpAddress.parse(gw)
+  } catch (cause) {
+    throw invalid(`ipam.routes: ${(cause as Error).message}`, cause)
+  }
+}
+
+function invalid(message: string, cause?: unknown): CniError {
+  return new CniError(CNI_CODE.invalidNetconf, message, { cause })
+}

@@ -1,0 +1,101 @@
+// The verbs of `ipam-host-local`: a transaction in the lease store each.
+
+import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
+import type { Request } from '../../lib/cni/request.ts'
+import type { Dns, Result, ResultRoute } from '../../lib/cni/result.ts'
+import { podOf } from '../../lib/host/attachment-key.ts'
+import type { Ports } from '../../lib/host/ports.ts'
+import { AllocationError } from '../../lib/ipam/allocation-error.ts'
+import { type Allocation, allocate } from '../../lib/ipam/allocator.ts'
+import { change, read } from './leases.ts'
+import { type HostLocalNetconf, parseNetconf, readDataDir } from './netconf.ts'
+import { parseResolvConf } from './resolv-conf.ts'
+
+export async function add(ports: Ports, request: Request): Promise<Result> {
+  const netconf = parseNetconf(request)
+  const dns = readDns(ports, netconf)
+  const allocations = lease(ports, request, netconf)
+  return {
+    ips: allocations.map(({ address, gateway }) => ({
+      address: String(address),
+      ...(gateway === undefined ? {} : { gateway: String(gateway) }),
+    })),
+    routes: netconf.routes.map(toResultRoute),
+    ...(dns === undefined ? {} : { dns }),
+  }
+}
+
+export async function del(ports: Ports, request: Request): Promise<void> {
+  const { name: network, containerId, ifname } = request
+  const holder = { containerId, ifname }
+  change(ports, { network, dataDir: readDataDir(request) }, (tx) => {
+    tx.release(network, holder, ports.clock.nowMs())
+  })
+}
+
+export async function check(ports: Ports, request: Request): Promise<void> {
+  const { dataDir } = parseNetconf(request)
+  const { name: network, containerId, ifname } = request
+  const holder = { containerId, ifname }
+  const held = read(ports, { network, dataDir }, (reader) => reader.listByHolder(network, holder))
+  if (held.length > 0) return
+  throw new CniError(
+    CNI_CODE.internal,
+    `host-local: Failed to find address added by container ${containerId}`,
+    {
+      details: `no lease of network ${network}, interface ${ifname} in ${dataDir}`,
+    },
+  )
+}
+
+function lease(ports: Ports, request: Request, netconf: HostLocalNetconf): Allocation[] {
+  const { dataDir, sets, requested, coolDown, sticky } = netconf
+  const { name: network, containerId, ifname } = request
+  const nowMs = ports.clock.nowMs()
+  const holder = { network, containerId, ifname, ...podOf(request) }
+  const wanted = { ...holder, sets, requested, nowMs, coolDownMs: coolDown * 1000, sticky }
+  try {
+    const allocations = change(ports, { network, dataDir, claimsNew: true }, (tx) => allocate(tx, wanted))
+    logCooling(ports, allocations, { network, coolDown })
+    return allocations
+  } catch (cause) {
+    if (!(cause instanceof AllocationError)) throw cause
+    throw new CniError(CNI_CODE.internal, cause.message, { details: cause.details, cause })
+  }
+}
+
+/** The range is too small for its pods' coming and going: someone may want to know. */
+function logCooling(
+  { log }: Ports,
+  allocations: readonly Allocation[],
+  fields: { network: string; coolDown: number },
+): void {
+  const addresses = allocations.filter(({ cooling }) => cooling).map(({ address }) => String(address))
+  if (addresses.length > 0) log.info({ ...fields, addresses }, 'used addresses that are still cooling')
+}
+
+/** Read before an address is taken: a missing file fails the call while there is nothing to give back. */
+function readDns({ files }: Ports, { resolvConf }: HostLocalNetconf): Dns | undefined {
+  if (resolvConf === '') return undefined
+  const text = files.find(resolvConf)
+  if (text === undefined) {
+    throw new CniError(CNI_CODE.ioFailure, `open ${resolvConf}: no such file or directory`, {
+      details: 'ipam.resolvConf names a file that is not there',
+    })
+  }
+  return parseResolvConf(text)
+}
+
+type Route = HostLocalNetconf['routes'][number]
+
+function toResultRoute({ dst, gw, mtu, advmss, priority, table, scope }: Route): ResultRoute {
+  return {
+    dst,
+    ...(gw === '' ? {} : { gw }),
+    ...(mtu === 0 ? {} : { mtu }),
+    ...(advmss === 0 ? {} : { advmss }),
+    ...(priority === 0 ? {} : { priority }),
+    ...(table === undefined ? {} : { table }),
+    ...(scope === undefined ? {} : { scope }),
+  }
+}

@@ -1,0 +1,219 @@
+// The leases of upstream's host-local where it keeps them: `<dataDir>/<network>/<address>`.
+//
+// A network that is ours has a text file where upstream has the directory: its mkdir then fails with ENOTDIR, and a
+// person who looks finds out why. Taking a network over renames the directory, under upstream's own lock, so that a
+// call of upstream that waits for that lock finds no directory to write into either.
+//
+// On the way the directory is `.taking-over/<network>/<n>`, afterwards `.taken-over/<network>/<n>`: no network's name
+// begins with a dot. There can be several: one came back between the two steps of an earlier call that was killed.
+
+import {
+  appendFileSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+
+import { loadNative } from '../native/native.ts'
+import { FileLock } from '../state/file-lock.ts'
+import { storeErrorOfErrno } from '../state/store-error.ts'
+import type { Owner, UpstreamFile, UpstreamLeases } from './upstream-leases.ts'
+
+/** As long as ours waits for its own. */
+const LOCK_TIMEOUT_MS = 20_000
+const LOCK = 'lock'
+const SIGN = 'The leases of this network are kept by Podwire'
+
+export class UpstreamDirectory implements UpstreamLeases {
+  readonly #dataDir: string
+  /** What our database's files are called, which no network's directory can then be. */
+  readonly #reserved: string
+
+  /** @param databasePath  path of our store, in the same directory */
+  constructor(databasePath: string) {
+    this.#dataDir = dirname(databasePath)
+    this.#reserved = basename(databasePath)
+  }
+
+  owner(network: string): Owner {
+    return this.#guard('look at', network, () => {
+      if (this.#isImpossible(network)) return 'podwire'
+      if (find(this.#taking(network))) return 'upstream'
+      const live = find(this.#live(network))
+      if (live === undefined) return 'nobody'
+      return live.isDirectory() ? 'upstream' : 'podwire'
+    })
+  }
+
+  list(network: string): UpstreamFile[] {
+    return this.#guard('read', network, () => {
+      const live = this.#live(network)
+      const directories = [...this.#listTaking(network), ...(isDirectory(live) ? [live] : [])]
+      return directories.flatMap(readFiles).sort((a, b) => (a.name < b.name ? -1 : 1))
+    })
+  }
+
+  claim(network: string): UpstreamFile[] {
+    return this.#guard('take over', network, () => {
+      if (this.#isImpossible(network)) return []
+      // Upstream may make its directory anew between our moving the old one and our putting up the sign.
+      do this.#moveAway(network)
+      while (!this.#putSign(network))
+      return this.list(network)
+    })
+  }
+
+  settle(network: string, note: string): void {
+    this.#guard('settle', network, () => {
+      if (isDirectory(this.#taking(network))) this.#keep(network)
+      if (this.#isSign(network)) appendFileSync(this.#live(network), note)
+    })
+  }
+
+  listClaimed(): string[] {
+    return this.#guard('read', '', () => {
+      const entries = readdirSync(this.#dataDir, { withFileTypes: true })
+      const names = entries.filter((entry) => entry.isFile()).map(({ name }) => name)
+      return names.filter((name) => this.#isSign(name)).sort()
+    })
+  }
+
+  /** The directory is made whole beside, and appears at once; the files are on the disk by then. */
+  handBack(network: string, files: ReadonlyMap<string, string>): void {
+    this.#guard('hand back', network, () => {
+      const made = join(this.#dataDir, '.handing-back', network)
+      rmSync(made, { recursive: true, force: true })
+      mkdirSync(made, { recursive: true, mode: 0o755 })
+      for (const [name, content] of files) writeSynced(join(made, name), content)
+      sync(made)
+      if (this.#isSign(network)) unlinkSync(this.#live(network))
+      renameSync(made, this.#live(network))
+    })
+  }
+
+  #live(network: string): string {
+    return join(this.#dataDir, network)
+  }
+
+  #taking(network: string): string {
+    return join(this.#dataDir, '.taking-over', network)
+  }
+
+  /** Upstream cannot have a network of that name here. */
+  #isImpossible(network: string): boolean {
+    return network.startsWith(this.#reserved) || Buffer.byteLength(network) > 255
+  }
+
+  #listTaking(network: string): string[] {
+    const taking = this.#taking(network)
+    return isDirectory(taking) ? readdirSync(taking).map((name) => join(taking, name)) : []
+  }
+
+  #moveAway(network: string): void {
+    const live = this.#live(network)
+    if (!isDirectory(live)) return
+    const lock = FileLock.open(join(live, LOCK), loadNative().flock)
+    try {
+      lock.acquire(LOCK_TIMEOUT_MS)
+      mkdirSync(this.#taking(network), { recursive: true, mode: 0o700 })
+      renameSync(live, join(this.#taking(network), String(this.#listTaking(network).length)))
+    } finally {
+      lock.close()
+    }
+  }
+
+  /** For a person who wants to see what was left out. */
+  #keep(network: string): void {
+    const taken = join(this.#dataDir, '.taken-over', network)
+    mkdirSync(dirname(taken), { recursive: true, mode: 0o700 })
+    rmSync(taken, { recursive: true, force: true })
+    renameSync(this.#taking(network), taken)
+  }
+
+  /** @returns false when there is a directory again */
+  #putSign(network: string): boolean {
+    try {
+      writeFileSync(this.#live(network), signText(network, this.#dataDir), { flag: 'wx', mode: 0o644 })
+    } catch (error) {
+      if (!hasCode(error, 'EEXIST')) throw error
+    }
+    return !isDirectory(this.#live(network))
+  }
+
+  #isSign(network: string): boolean {
+    if (this.#isImpossible(network) || !find(this.#live(network))?.isFile()) return false
+    return readFileSync(this.#live(network), 'utf8').startsWith(SIGN)
+  }
+
+  #guard<T>(operation: string, network: string, work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      throw storeErrorOfErrno(error, operation, this.#live(network))
+    }
+  }
+}
+
+function signText(network: string, dataDir: string): string {
+  return `${SIGN}, in the database beside this file. It keeps upstream's host-local
+from handing out the same addresses: its calls fail with "not a directory".
+To give the network back to it: podwire export --network ${network} ${dataDir}
+Where Podwire is gone: remove this file once none of its pods runs.
+`
+}
+
+/** What a link leads to, as upstream sees it. */
+function find(path: string): Stats | undefined {
+  return statSync(path, { throwIfNoEntry: false })
+}
+
+function isDirectory(path: string): boolean {
+  return find(path)?.isDirectory() ?? false
+}
+
+function readFiles(directory: string): UpstreamFile[] {
+  const entries = readdirSync(directory, { withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile() && entry.name !== LOCK)
+  return files.flatMap(({ name }) => {
+    const path = join(directory, name)
+    try {
+      return [{ name, content: readFileSync(path, 'utf8'), modifiedAtMs: statSync(path).mtimeMs }]
+    } catch (error) {
+      if (hasCode(error, 'ENOENT')) return [] // upstream released it just now
+      throw error
+    }
+  })
+}
+
+function writeSynced(path: string, content: string): void {
+  const fd = openSync(path, 'wx', 0o600)
+  try {
+    writeFileSync(fd, content)
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function sync(directory: string): void {
+  const fd = openSync(directory, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}
