@@ -684,6 +684,19 @@ export function rtnlContract(subject: string, makeWorld: (t: Test) => RtnlWorld 
     await t.rejects(host.listRoutes({ dev: nowhere }), { message: 'list routes: ENODEV: no such device' })
   })
 
+  holds('knows which routes were advertised by a router', async (t, { host }) => {
+    const dev = await withBridge(host)
+    const gateway = address('fe80::9')
+    await host.apply(
+      addRoute(way('fd05::/64', { dev, gateway })),
+      addRoute(way('::/0', { dev, gateway, advertised: true })),
+    )
+    t.strictSame(await ownRoutes(host), [
+      'default via fe80::9 dev br0 proto ra scope global metric 1024',
+      'fd05::/64 via fe80::9 dev br0 scope global metric 1024',
+    ])
+  })
+
   const isUp = {
     ...patience,
     description: 'operstate up',

@@ -40,9 +40,12 @@ const IP_FORWARD = 'ipv4/ip_forward'
 
 export class SysctlFake implements Sysctl {
   readonly #values = new Map<SysctlKey, string>(Object.entries(OF_NAMESPACE))
+  readonly #counted = new Map<SysctlKey, string>()
   readonly #initial: ReadonlyMap<SysctlKey, string>
   /** Hears what was written: the rest of the fake kernel minds some of it. */
   onWrite: (key: SysctlKey, value: string) => void = () => undefined
+  /** Asked before each write. @returns the name of the errno to refuse it with */
+  refuse: (operation: string) => keyof typeof constants.errno | undefined = () => undefined
 
   constructor() {
     for (const name of ['all', 'default'])
@@ -53,7 +56,12 @@ export class SysctlFake implements Sysctl {
   }
 
   find(key: SysctlKey): string | undefined {
-    return this.#values.get(realKey(key))
+    return this.#values.get(realKey(key)) ?? this.#counted.get(key)
+  }
+
+  /** What the kernel counts, and nobody writes. */
+  announce(key: SysctlKey, value: string): void {
+    this.#counted.set(key, value)
   }
 
   set(...settings: readonly SysctlSetting[]): void {
@@ -61,6 +69,8 @@ export class SysctlFake implements Sysctl {
       const current = this.find(key)
       if (current === undefined && !optional) throw refusal(key, value, 'ENOENT')
       if (current === undefined || current === value) continue
+      const injected = this.refuse(`sysctl net/${key} ${value}`)
+      if (injected !== undefined) throw refusal(key, value, injected)
       if (!/^-?\d+$/.test(value)) throw refusal(key, value, 'EINVAL')
       this.#write(realKey(key), value)
     }
@@ -124,7 +134,7 @@ function isOf(key: SysctlKey, directory: string, parameter: string): boolean {
   return key.startsWith(`${directory}/`) && key.endsWith(`/${parameter}`)
 }
 
-function refusal(key: SysctlKey, value: string, code: 'ENOENT' | 'EINVAL'): SysctlError {
+function refusal(key: SysctlKey, value: string, code: keyof typeof constants.errno): SysctlError {
   const cause = Object.assign(new Error(code), { code, errno: -constants.errno[code] })
   return new SysctlError(`write ${JSON.stringify(value)} to`, key, cause)
 }

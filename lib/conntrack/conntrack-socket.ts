@@ -1,0 +1,130 @@
+// The real port: ctnetlink over one nfnetlink socket that stays in the namespace it was opened in.
+//
+// The kernel can delete by a filter, too; but one older than 5.8 takes no notice of the filter, and would forget
+// everything. So what is to go is listed, looked at, and deleted one by one.
+
+import type { Family, IpAddress } from '../ip/address.ts'
+import type { Attributes } from '../netlink/attributes.ts'
+import { Connection, type Trace, type Transport } from '../netlink/connection.ts'
+import { NetlinkError } from '../netlink/error.ts'
+import { readPayload, request } from '../netlink/request.ts'
+import type { Conntrack } from './conntrack.ts'
+import {
+  type CTA,
+  CTNETLINK_KINDS,
+  FILTER_IP_SRC,
+  IPCTNL_MSG_CT_DELETE,
+  IPCTNL_MSG_CT_GET,
+  IPCTNL_MSG_CT_NEW,
+} from './messages.ts'
+
+type Entry = Attributes<typeof CTA>
+
+/** Entries of which a list of all costs no more than two lists of some. */
+const FEW = 4096
+
+const AF_UNSPEC = 0
+const AF = { 4: 2, 6: 10 } as const satisfies Record<Family, number>
+
+/** As seen from who sends: the source of the first packet, and that of the answer. */
+const DIRECTIONS = [
+  { tuple: 'CTA_TUPLE_ORIG', flags: 'CTA_FILTER_ORIG_FLAGS', other: 'CTA_FILTER_REPLY_FLAGS' },
+  { tuple: 'CTA_TUPLE_REPLY', flags: 'CTA_FILTER_REPLY_FLAGS', other: 'CTA_FILTER_ORIG_FLAGS' },
+] as const
+
+interface Found {
+  /** AF_INET or AF_INET6. */
+  readonly family: number
+  readonly entry: Entry
+}
+
+export class ConntrackSocket implements Conntrack {
+  readonly #connection: Connection
+
+  constructor(open: () => Transport, trace?: Trace) {
+    this.#connection = new Connection(open(), { trace, kinds: CTNETLINK_KINDS })
+  }
+
+  async flush(addresses: readonly IpAddress[], size: number): Promise<number> {
+    let count = 0
+    for (const { family, entry } of await this.#find(addresses, size)) {
+      if (await this.#delete(family, entry)) count += 1
+    }
+    return count
+  }
+
+  /** Every list walks all of the kernel's hash table, which costs more than a few thousand entries do. */
+  async #find(addresses: readonly IpAddress[], size: number): Promise<Found[]> {
+    if (addresses.length === 0) return []
+    if (size <= FEW) return this.#list(AF_UNSPEC, addresses)
+    const ofFamily = Map.groupBy(addresses, ({ family }) => family)
+    const v6 = ofFamily.get(6) ?? []
+    return [
+      ...(await this.#listFiltered(ofFamily.get(4) ?? [])),
+      // There Linux compares addresses the wrong way round, and sends all others (6.18; `!ipv6_addr_cmp`).
+      ...(v6.length === 0 ? [] : await this.#list(AF[6], v6)),
+    ]
+  }
+
+  async #listFiltered(addresses: readonly IpAddress[]): Promise<Found[]> {
+    const found: Found[] = []
+    for (const address of addresses) {
+      for (const { tuple, flags, other } of DIRECTIONS) {
+        const filter: Entry = {
+          [tuple]: { CTA_TUPLE_IP: { CTA_IP_V4_SRC: address.toBytes() } },
+          CTA_FILTER: { [flags]: FILTER_IP_SRC, [other]: 0 },
+        }
+        found.push(...(await this.#list(AF[4], [address], filter)))
+      }
+    }
+    return found
+  }
+
+  async #list(family: number, addresses: readonly IpAddress[], filter: Entry = {}): Promise<Found[]> {
+    const header = { nfgen_family: family }
+    const operation = `conntrack -L ${addresses.join(' ')}`
+    const messages = await this.#connection.dump(
+      request(IPCTNL_MSG_CT_GET, { header, attributes: filter, operation }),
+    )
+    const needles = addresses.map((address) => Buffer.from(address.toBytes()))
+    return messages
+      .filter(({ payload }) => needles.some((needle) => bufferOf(payload).includes(needle)))
+      .map(({ payload }) => readPayload(IPCTNL_MSG_CT_NEW, payload))
+      .map(({ header: { nfgen_family }, attributes }) => ({ family: nfgen_family, entry: attributes }))
+      .filter(({ entry }) => DIRECTIONS.some(({ tuple }) => isFrom(addresses, entry[tuple])))
+  }
+
+  /** @returns whether it was there: it may have ended by itself */
+  async #delete(family: number, { CTA_TUPLE_ORIG, CTA_ID, CTA_ZONE }: Entry): Promise<boolean> {
+    const attributes = { CTA_TUPLE_ORIG, CTA_ID, CTA_ZONE }
+    const given = Object.fromEntries(Object.entries(attributes).filter(([, value]) => value !== undefined))
+    try {
+      await this.#connection.request(
+        request(IPCTNL_MSG_CT_DELETE, {
+          header: { nfgen_family: family },
+          attributes: given,
+          operation: `conntrack -D id ${CTA_ID}`,
+        }),
+      )
+      return true
+    } catch (error) {
+      if (error instanceof NetlinkError && error.code === 'ENOENT') return false
+      throw error
+    }
+  }
+
+  close(): void {
+    this.#connection.close()
+  }
+}
+
+/** Most entries are others': to look for the bytes is much cheaper than to read every attribute. */
+function bufferOf(payload: Uint8Array): Buffer {
+  return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
+}
+
+function isFrom(addresses: readonly IpAddress[], tuple: Entry['CTA_TUPLE_ORIG']): boolean {
+  const ip = tuple?.CTA_TUPLE_IP
+  const source = ip?.CTA_IP_V4_SRC ?? ip?.CTA_IP_V6_SRC
+  return source !== undefined && addresses.some((one) => Buffer.compare(source, one.toBytes()) === 0)
+}

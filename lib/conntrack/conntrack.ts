@@ -1,0 +1,19 @@
+// The port to the connections that the kernel remembers in one network namespace. `ConntrackSocket` is the kernel's,
+// `ConntrackFake` keeps them in memory; one contract suite holds for both (conntrack.contract.ts).
+//
+// What is remembered of an address outlives the pod that had it: a UDP sender that goes on sending reaches the next
+// pod under the old translation, or nobody.
+
+import type { IpAddress } from '../ip/address.ts'
+
+export interface Conntrack {
+  /**
+   * Forgets every connection that one of the addresses began, or answers, translated or not.
+   *
+   * @param size  about how many connections there are, of all addresses: what it costs to list them goes by that
+   * @returns how many there were
+   * @throws NetlinkError EINVAL, EOPNOTSUPP where the kernel has no CONFIG_NF_CT_NETLINK; EPERM
+   */
+  flush(addresses: readonly IpAddress[], size: number): Promise<number>
+  close(): void
+}

@@ -1,0 +1,220 @@
+// The real port: nf_tables over one nfnetlink socket that stays in the namespace it was opened in.
+
+import { Connection, type Trace, type Transport } from '../netlink/connection.ts'
+import { type Request, request } from '../netlink/request.ts'
+import { isHooked, type NftChain, type NftHook, readBaseChain, readChain } from './chain.ts'
+import { elementListAttributes, elementsText, type NftElement, readElements } from './element.ts'
+import { asNftError, isNotFound, NftError } from './error.ts'
+import {
+  MESSAGES,
+  NF_TABLES_KINDS,
+  NFNL_MSG_BATCH_BEGIN,
+  NFNL_MSG_BATCH_END,
+  NFNL_SUBSYS_NFTABLES,
+} from './messages.ts'
+import type { Nft } from './nft.ts'
+import { familyHeader, type NftOperation, operationRequest, operationSummary } from './operation.ts'
+import { type NftRuleState, readRule } from './rule.ts'
+import { isInterval, type NftMap, type NftSet, readSet, setName } from './set.ts'
+import { type NftTable, readTable, tableName } from './table.ts'
+import { withoutDestroys } from './without-destroy.ts'
+
+/** What a socket's send buffer takes at once by default is 212,960 bytes (net.core.wmem_default, less 32). */
+const MAX_BATCH_BYTES = 200_000
+
+/**
+ * Every refusal is a message of its own, some 800 bytes of the receive buffer (net.core.rmem_default, 212,992).
+ * More than fit would be an error of the socket, and the batch's outcome lost.
+ */
+const MAX_OPERATIONS = 200
+
+/** How often what a destroy is about may vanish between our look and our delete. */
+const MAX_DESTROY_ATTEMPTS = 10
+
+/** What is said to the kernel about a batch as a whole, at its first message: no privilege, too large, no memory. */
+function batchOperation(transaction: readonly NftOperation[], bytes: number): string {
+  const [first] = transaction
+  const rest = transaction.length === 1 ? '' : ` and ${transaction.length - 1} more`
+  return `${first ? operationSummary(first) : ''}${rest} (${bytes} bytes)`
+}
+
+export class NftSocket implements Nft {
+  readonly #connection: Connection
+  /** Unknown until a destroy is refused: Linux before 6.3 has none. */
+  #hasDestroy = true
+
+  constructor(open: () => Transport, trace?: Trace) {
+    this.#connection = new Connection(open(), { trace, kinds: NF_TABLES_KINDS })
+  }
+
+  async apply(transaction: readonly NftOperation[]): Promise<void> {
+    if (transaction.length === 0) return
+    if (!this.#hasDestroy) return this.#applyWithoutDestroy(transaction)
+    try {
+      await this.#batch(transaction)
+    } catch (error) {
+      // A message type that the kernel does not know is EINVAL, like much else: ask what it was.
+      const isSuspect = error instanceof NftError && error.code === 'EINVAL' && transaction.some(isDestroy)
+      if (!isSuspect || (await this.#probeDestroy())) throw error
+      this.#hasDestroy = false
+      await this.#applyWithoutDestroy(transaction)
+    }
+  }
+
+  async #batch(transaction: readonly NftOperation[]): Promise<void> {
+    const requests = transaction.map((operation, i) => operationRequest(operation, i + 1))
+    const bytes = requests.reduce((sum, { payload }) => sum + payload.length, 0)
+    const operation = batchOperation(transaction, bytes)
+    if (bytes > MAX_BATCH_BYTES || transaction.length > MAX_OPERATIONS) {
+      const most = `${MAX_OPERATIONS} operations and ${MAX_BATCH_BYTES} bytes at most`
+      const why = `a transaction cannot be split, and takes ${most}`
+      throw new NftError(operation, { code: 'EMSGSIZE', why })
+    }
+    const header = { res_id: NFNL_SUBSYS_NFTABLES }
+    const begin = request(NFNL_MSG_BATCH_BEGIN, { header, operation })
+    const end = request(NFNL_MSG_BATCH_END, { header, operation: '' })
+    await this.#attempt(() => this.#connection.batch([begin, ...requests], end))
+  }
+
+  async #attempt<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      throw asNftError(error)
+    }
+  }
+
+  /** Destroys a table that is certainly not there: nothing happens, where the kernel knows how. */
+  async #probeDestroy(): Promise<boolean> {
+    const table: NftTable = { family: 'inet', name: `podwire-no-such-table-${process.pid}` }
+    try {
+      await this.#batch([{ verb: 'destroy', table }])
+      return true
+    } catch (error) {
+      if (error instanceof NftError && error.code === 'EINVAL') return false
+      throw error
+    }
+  }
+
+  async #applyWithoutDestroy(transaction: readonly NftOperation[]): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const resolved = await withoutDestroys(this, transaction)
+      if (resolved.length === 0) return
+      try {
+        return await this.#batch(resolved)
+      } catch (error) {
+        // Another process was quicker to delete it.
+        const isRace = isNotFound(error) && transaction.some(isDestroy) && attempt < MAX_DESTROY_ATTEMPTS
+        if (!isRace) throw error
+      }
+    }
+  }
+
+  async listTables(): Promise<NftTable[]> {
+    const payloads = await this.#dump(request(MESSAGES.table.GET, { operation: 'list tables' }))
+    return payloads.map(readTable)
+  }
+
+  async listChains(table: NftTable): Promise<NftChain[]> {
+    const payloads = await this.#dump(
+      // Of all tables in the family: the kernel takes no filter for chains.
+      request(MESSAGES.chain.GET, {
+        header: familyHeader(table.family),
+        operation: `list chains ${tableName(table)}`,
+      }),
+    )
+    return payloads.flatMap((payload) => readChain(table, payload) ?? [])
+  }
+
+  async listBaseChains(hook: NftHook): Promise<NftChain[]> {
+    const payloads = await this.#dump(
+      request(MESSAGES.chain.GET, {
+        header: familyHeader('unspec'),
+        operation: `list chains at hook ${hook}`,
+      }),
+    )
+    // A node may have thousands of chains, and a handful of them at hooks.
+    return payloads.filter(isHooked).flatMap((payload) => readBaseChain(payload, hook) ?? [])
+  }
+
+  async listSets(table: NftTable): Promise<(NftSet | NftMap)[]> {
+    const payloads = await this.#dumpOf(
+      request(MESSAGES.set.GET, {
+        header: familyHeader(table.family),
+        attributes: { NFTA_SET_TABLE: table.name },
+        operation: `list sets ${tableName(table)}`,
+      }),
+    )
+    return payloads.map((payload) => readSet(table, payload))
+  }
+
+  async listRules(table: NftTable, chain?: string): Promise<NftRuleState[]> {
+    const payloads = await this.#dumpOf(
+      request(MESSAGES.rule.GET, {
+        header: familyHeader(table.family),
+        attributes: {
+          NFTA_RULE_TABLE: table.name,
+          ...(chain === undefined ? {} : { NFTA_RULE_CHAIN: chain }),
+        },
+        operation: `list rules ${tableName(table)}${chain === undefined ? '' : ` ${chain}`}`,
+      }),
+    )
+    return payloads.map(readRule)
+  }
+
+  async listElements(set: NftSet | NftMap): Promise<NftElement[]> {
+    const payloads = await this.#dumpOf(
+      request(MESSAGES.element.GET, {
+        header: familyHeader(set.table.family),
+        attributes: elementListAttributes(set, [], { detail: 'key' }),
+        operation: `list elements ${setName(set)}`,
+      }),
+    )
+    return readElements(set, payloads)
+  }
+
+  async findElement(set: NftSet | NftMap, key: readonly string[]): Promise<NftElement | undefined> {
+    // The kernel finds one end of a range, not both.
+    if (isInterval(set) && set.type.length === 1) {
+      return (await this.listElements(set)).find((element) => element.key[0] === key[0])
+    }
+    const get = request(MESSAGES.element.GET, {
+      header: familyHeader(set.table.family),
+      attributes: elementListAttributes(set, [{ key }], { detail: 'key' }),
+      operation: `get element ${elementsText(set, [{ key }])}`,
+    })
+    try {
+      const replies = await this.#attempt(() => this.#connection.request(get))
+      return readElements(
+        set,
+        replies.map((reply) => reply.payload),
+      )[0]
+    } catch (error) {
+      if (isNotFound(error)) return undefined
+      throw error
+    }
+  }
+
+  async #dump(dump: Request): Promise<Uint8Array[]> {
+    const messages = await this.#attempt(() => this.#connection.dump(dump))
+    return messages.map((message) => message.payload)
+  }
+
+  /** For dumps that name what they are of: the kernel may answer ENOENT where nothing is. */
+  async #dumpOf(dump: Request): Promise<Uint8Array[]> {
+    try {
+      return await this.#dump(dump)
+    } catch (error) {
+      if (isNotFound(error)) return []
+      throw error
+    }
+  }
+
+  close(): void {
+    this.#connection.close()
+  }
+}
+
+function isDestroy(operation: NftOperation): boolean {
+  return operation.verb === 'destroy'
+}

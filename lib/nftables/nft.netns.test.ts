@@ -1,0 +1,181 @@
+// The contract on the kernel, read back by nft; and what only a kernel has.
+
+import tap, { test } from 'tap'
+import { NETLINK_NETFILTER, openSocket } from '../netlink/socket.ts'
+import { makeNamespace, runJson } from '../testing/netns.ts'
+import { nftContract } from './nft.contract.ts'
+import { NftSocket } from './nft-socket.ts'
+import { podwireTableContract } from './podwire-table.contract.ts'
+import type { NftSet } from './set.ts'
+import { spoofTableContract } from './spoof-table.contract.ts'
+import type { NftTable } from './table.ts'
+
+// Emptied for every test: to make a namespace takes longer than most of them.
+const ns = makeNamespace(tap, 'nft')
+
+function open(t: { teardown(work: () => void): void }) {
+  ns.run('nft', 'flush', 'ruleset')
+  const nft = new NftSocket(() => ns.netns.enter(() => openSocket(NETLINK_NETFILTER)))
+  t.teardown(() => nft.close())
+  return { nft, dump: () => ns.run('nft', '-sy', 'list', 'ruleset') }
+}
+
+nftContract('kernel', open)
+podwireTableContract('kernel', open)
+spoofTableContract('kernel', open)
+
+const table: NftTable = { family: 'inet', name: 'kernel' }
+const addresses: NftSet = { table, name: 'addresses', type: ['ipv4_addr'] }
+const numbers = (count: number) =>
+  Array.from({ length: count }, (_, i) => ({
+    key: [`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`],
+    comment: `pod ${i}`,
+  }))
+
+test('kernel takes a large transaction and lists it in several datagrams', async (t) => {
+  const { nft } = open(t)
+  const elements = numbers(2400)
+  const halves = [elements.slice(0, 1200), elements.slice(1200)]
+  await nft.apply([
+    { verb: 'add', table },
+    { verb: 'add', set: addresses },
+    ...halves.map((half) => ({ verb: 'add', elementsOf: addresses, elements: half }) as const),
+  ])
+  const listed = await nft.listElements(addresses)
+  t.same(
+    new Set(listed.map(({ key, comment }) => `${key} ${comment}`)),
+    new Set(elements.map(({ key, comment }) => `${key} ${comment}`)),
+  )
+  // Dumps on one socket wait for each other, and other requests do not wait for them.
+  const [one, again, found] = await Promise.all([
+    nft.listElements(addresses),
+    nft.listElements(addresses),
+    nft.findElement(addresses, ['10.0.0.7']),
+  ])
+  t.equal(one.length, 2400)
+  t.equal(again.length, 2400)
+  t.same(found, { key: ['10.0.0.7'], comment: 'pod 7' })
+})
+
+test('kernel is not asked when a transaction is larger than it takes', async (t) => {
+  const { nft, dump } = open(t)
+  const thirds = [0, 1, 2, 3, 4].map((i) =>
+    numbers(1000).map(({ key }) => ({ key, comment: `${i}`.repeat(30) })),
+  )
+  const work = nft.apply([
+    { verb: 'add', table },
+    { verb: 'add', set: addresses },
+    ...thirds.map((elements) => ({ verb: 'add', elementsOf: addresses, elements }) as const),
+  ])
+  await t.rejects(work, {
+    code: 'EMSGSIZE',
+    operation: /^add table inet kernel and 6 more \([0-9]+ bytes\)$/,
+    message: /EMSGSIZE: a transaction cannot be split/,
+  })
+  await t.rejects(nft.apply(Array.from({ length: 201 }, () => ({ verb: 'add', table }))), {
+    code: 'EMSGSIZE',
+  })
+  t.equal(dump(), '')
+  await nft.apply([{ verb: 'add', table }]) // the socket is as good as before
+})
+
+test('kernel answers when every operation of a transaction is refused', async (t) => {
+  const { nft } = open(t)
+  const deletes = numbers(100).map(
+    (element) => ({ verb: 'delete', elementsOf: addresses, elements: [element] }) as const,
+  )
+  await t.rejects(nft.apply(deletes), {
+    code: 'ENOENT',
+    operation: 'delete element inet kernel addresses { 10.0.0.0 }',
+  })
+})
+
+test('kernel refuses everything when there is no privilege', async (t) => {
+  ns.run('nft', 'flush', 'ruleset')
+  // A process that has given up root keeps no capability over the namespace.
+  const script = `
+    import { NftSocket } from ${JSON.stringify(new URL('./nft-socket.ts', import.meta.url).href)}
+    import { NETLINK_NETFILTER, openSocket } from ${JSON.stringify(new URL('../netlink/socket.ts', import.meta.url).href)}
+    const nft = new NftSocket(() => openSocket(NETLINK_NETFILTER))
+    process.setuid(65534)
+    await nft.apply([{ verb: 'add', table: { family: 'inet', name: 't' } }]).catch((e) => console.log(e.code, e.operation))
+    nft.close()`
+  const said = ns.run(process.execPath, '--input-type=module', '-e', script)
+  t.equal(said, 'EPERM add table inet t (20 bytes)\n')
+})
+
+test('kernel tells which transaction is refused when several are under way', async (t) => {
+  const { nft } = open(t)
+  await nft.apply([
+    { verb: 'add', table },
+    { verb: 'add', set: addresses },
+  ])
+  const settled = await Promise.allSettled([
+    nft.apply([{ verb: 'add', elementsOf: addresses, elements: [{ key: ['10.0.0.1'] }] }]),
+    nft.apply([{ verb: 'delete', elementsOf: addresses, elements: [{ key: ['10.0.0.2'] }] }]),
+    nft.apply([{ verb: 'create', elementsOf: addresses, elements: [{ key: ['10.0.0.1'] }] }]),
+    nft.apply([{ verb: 'add', elementsOf: addresses, elements: [{ key: ['10.0.0.3'] }] }]),
+  ])
+  t.same(
+    settled.map((one) => (one.status === 'rejected' ? (one.reason as { code: string }).code : 'ok')),
+    ['ok', 'ENOENT', 'EEXIST', 'ok'],
+  )
+})
+
+test('kernel has what was added in the words of nft in JSON', async (t) => {
+  const { nft } = open(t)
+  const pairs: NftSet = { table, name: 'pairs', type: ['ipv4_addr', 'inet_service'], flags: ['interval'] }
+  await nft.apply([
+    { verb: 'add', table },
+    { verb: 'add', set: pairs },
+    { verb: 'add', elementsOf: pairs, elements: [{ key: ['10.1.0.0/24', '80-90'], comment: 'web' }] },
+  ])
+  const { nftables } = runJson(ns, 'nft', '-j', 'list', 'set', 'inet', 'kernel', 'pairs') as {
+    nftables: object[]
+  }
+  t.match(nftables[1], {
+    set: {
+      family: 'inet',
+      name: 'pairs',
+      table: 'kernel',
+      type: ['ipv4_addr', 'inet_service'],
+      flags: ['interval'],
+      elem: [
+        {
+          elem: {
+            val: { concat: [{ prefix: { addr: '10.1.0.0', len: 24 } }, { range: [80, 90] }] },
+            comment: 'web',
+          },
+        },
+      ],
+    },
+  })
+  t.same(await nft.findElement(pairs, ['10.1.0.0/24', '80-90']), {
+    key: ['10.1.0.0/24', '80-90'],
+    comment: 'web',
+  })
+})
+
+test('kernel keeps ranges apart that touch', async (t) => {
+  const { nft, dump } = open(t)
+  const subnets: NftSet = { table, name: 'subnets', type: ['ipv4_addr'], flags: ['interval'] }
+  const elements = [
+    { key: ['10.1.0.0/24'], comment: 'a' },
+    { key: ['10.1.1.0/24'], comment: 'b' },
+    { key: ['10.2.0.0-10.2.0.9'] },
+    { key: ['255.0.0.0/8'] },
+  ]
+  await nft.apply([
+    { verb: 'add', table },
+    { verb: 'add', set: subnets },
+    { verb: 'add', elementsOf: subnets, elements },
+  ])
+  t.same(await nft.listElements(subnets), elements)
+  t.match(
+    dump(),
+    /elements = \{ 10\.1\.0\.0\/24 comment "a", 10\.1\.1\.0\/24 comment "b",\n\t+ +10\.2\.0\.0-10\.2\.0\.9, 255\.0\.0\.0\/8 \}/,
+  )
+  t.same(await nft.findElement(subnets, ['10.1.1.0/24']), elements[1])
+  await nft.apply([{ verb: 'delete', elementsOf: subnets, elements: elements.slice(1) }])
+  t.same(await nft.listElements(subnets), elements.slice(0, 1))
+})

@@ -1,0 +1,168 @@
+// Masquerading pods: adding, removing, listing and checking them in the table `inet podwire`, whose layout is in
+// masquerade-rules.ts. Several processes may do so at once.
+
+import { type Family, IpAddress } from '../ip/address.ts'
+import type { Prefix } from '../ip/prefix.ts'
+import type { NftElement } from './element.ts'
+import { isNotFound } from './error.ts'
+import {
+  distinct,
+  elementDifferences,
+  elementOf,
+  FAMILIES,
+  hookDifferences,
+  type MasqueradeEntry,
+  masqueradeMaps,
+  podwireTable,
+  postroutingChain,
+  ruleDifferences,
+  subnetOfChain,
+  subnetsOf,
+  tableOperations,
+} from './masquerade-rules.ts'
+import type { Nft } from './nft.ts'
+import type { NftOperation } from './operation.ts'
+import { verdictTarget } from './verdict.ts'
+
+export type { MasqueradeEntry }
+
+/** An element as found: of a subnet that was not made by us nothing is known. */
+export type MasqueradeElement = Omit<MasqueradeEntry, 'subnet'> & { readonly subnet?: Prefix }
+
+/** So few that every one of them may have a subnet of its own: 5 operations each, of the 200 of a transaction. */
+const ADDED_AT_ONCE = 30
+const REMOVED_AT_ONCE = 250
+
+function* chunks<T>(all: readonly T[], size: number): Generator<readonly T[]> {
+  for (let i = 0; i < all.length; i += size) yield all.slice(i, i + size)
+}
+
+/** @param verbs  done in order to the elements of each family */
+function elementOperations(
+  elements: ReadonlyMap<Family, readonly NftElement[]>,
+  verbs: readonly ('add' | 'destroy')[],
+): NftOperation[] {
+  return [...elements].flatMap(([family, list]) =>
+    verbs.map((verb) => ({ verb, elementsOf: masqueradeMaps[family], elements: list })),
+  )
+}
+
+function byFamily<T extends { readonly address: IpAddress }>(entries: readonly T[]): Map<Family, T[]> {
+  return Map.groupBy(entries, ({ address }) => address.family)
+}
+
+/**
+ * Masquerades pods. What is there already under an address is of a pod that is no more, and is replaced.
+ *
+ * Costs one transaction and one list of rules when the table is as it should be; else it is made so, and the
+ * transaction done again with it. All or nothing, up to 30 entries.
+ *
+ * @throws NftError EEXIST when something that is not ours has the name of the table's maps
+ */
+export async function addMasquerade(nft: Nft, entries: readonly MasqueradeEntry[]): Promise<void> {
+  for (const chunk of chunks(entries, ADDED_AT_ONCE)) {
+    const elements = new Map([...byFamily(chunk)].map(([family, list]) => [family, list.map(elementOf)]))
+    const replace = elementOperations(elements, ['destroy', 'add'])
+    const subnets = subnetsOf(chunk)
+    if (await applyIfThere(nft, replace)) {
+      const rules = await nft.listRules(podwireTable)
+      if (ruleDifferences(subnets, rules).length === 0) continue
+    }
+    await mend(nft, subnets, replace)
+  }
+}
+
+/** Makes the table whole for these subnets, with the pods' elements; and then for all others that have a chain. */
+async function mend(nft: Nft, subnets: readonly Prefix[], elements: readonly NftOperation[]): Promise<void> {
+  const chains = await nft.listChains(podwireTable)
+  await nft.apply([...tableOperations(subnets, chains), ...elements])
+  // Where one has lost its rules, all may have (`nft flush table`).
+  const others = distinct(chains.flatMap(({ name }) => subnetOfChain(name) ?? []))
+  const rules = await nft.listRules(podwireTable)
+  const damaged = others.filter((subnet) => ruleDifferences([subnet], rules).length > 0)
+  for (const chunk of chunks(damaged, ADDED_AT_ONCE)) await nft.apply(tableOperations(chunk, []))
+}
+
+/** @returns false when something that the operations need is not there */
+async function applyIfThere(nft: Nft, operations: readonly NftOperation[]): Promise<boolean> {
+  try {
+    await nft.apply(operations)
+    return true
+  } catch (error) {
+    if (isNotFound(error)) return false
+    throw error
+  }
+}
+
+/**
+ * Takes pods' elements away. What is not there is fine; what is another's by its comment stays: the address may
+ * have been given to a new pod since.
+ */
+export async function removeMasquerade(nft: Nft, entries: readonly MasqueradeElement[]): Promise<void> {
+  const found = await findMasquerade(nft, entries)
+  const ours = entries.filter(
+    (entry, i) => found[i] !== undefined && (found[i].comment ?? '') === entry.comment,
+  )
+  for (const chunk of chunks(ours, REMOVED_AT_ONCE)) {
+    const keys = new Map([...byFamily(chunk)].map(([family, list]) => [family, list.map(keyOf)]))
+    await applyIfThere(nft, elementOperations(keys, ['destroy']))
+  }
+}
+
+function keyOf({ address }: { readonly address: IpAddress }): NftElement {
+  return { key: [address.toString()] }
+}
+
+/** How many are asked for one by one, all answers at once in the socket's buffer. More are found in a list. */
+const MAX_SINGLE_FINDS = 16
+
+/** The elements under the addresses, in their order. */
+async function findMasquerade(
+  nft: Nft,
+  entries: readonly { readonly address: IpAddress }[],
+): Promise<(NftElement | undefined)[]> {
+  if (entries.length <= MAX_SINGLE_FINDS) {
+    return Promise.all(
+      entries.map(({ address }) => nft.findElement(masqueradeMaps[address.family], [address.toString()])),
+    )
+  }
+  const all = await listAllElements(nft)
+  const byAddress = new Map(all.map((element) => [element.key[0], element]))
+  return entries.map(({ address }) => byAddress.get(address.toString()))
+}
+
+async function listAllElements(nft: Nft): Promise<NftElement[]> {
+  const lists = await Promise.all(FAMILIES.map((family) => nft.listElements(masqueradeMaps[family])))
+  return lists.flat()
+}
+
+/** Every pod that is masqueraded, for garbage collection: whose an element is, its comment says. */
+export async function listMasquerade(nft: Nft): Promise<MasqueradeElement[]> {
+  return (await listAllElements(nft)).map(({ key, value, comment = '' }) => {
+    const subnet = subnetOfChain(verdictTarget(value?.[0] ?? '') ?? '')
+    return { address: IpAddress.parse(key[0] ?? ''), comment, ...(subnet === undefined ? {} : { subnet }) }
+  })
+}
+
+/**
+ * What stands between the kernel's state and the pods' being masqueraded.
+ *
+ * @returns one text for each difference: `element inet podwire masquerade_ipv4 { 10.1.0.5 }: missing`
+ */
+export async function checkMasquerade(nft: Nft, entries: readonly MasqueradeEntry[]): Promise<string[]> {
+  if (entries.length === 0) return [] // then the table need not be there
+  const [shared, found] = await Promise.all([
+    checkMasqueradeTable(nft, subnetsOf(entries)),
+    findMasquerade(nft, entries),
+  ])
+  return [...shared, ...entries.flatMap((entry, i) => elementDifferences(entry, found[i]))]
+}
+
+/** The same for what the pods of these subnets share: table, chains and rules. */
+export async function checkMasqueradeTable(nft: Nft, subnets: readonly Prefix[]): Promise<string[]> {
+  const [chains, rules] = await Promise.all([nft.listChains(podwireTable), nft.listRules(podwireTable)])
+  return [
+    ...hookDifferences(chains.find(({ name }) => name === postroutingChain.name)),
+    ...ruleDifferences(distinct(subnets), rules),
+  ]
+}
