@@ -1,0 +1,110 @@
+// The ports of a process that serves one call: everything is opened when it is first used, and left to the kernel to
+// close when the process ends.
+
+import { readFileSync, statSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { createDelegateExec } from '../cni/delegate-exec.ts'
+import type { Plugin } from '../cni/plugin.ts'
+import type { LeaseStore } from '../ipam/lease-store.ts'
+import { SqliteLeaseStore } from '../ipam/lease-store-sqlite.ts'
+import { type Log, silentLog } from '../log/log.ts'
+import type { Trace } from '../netlink/connection.ts'
+import type { AttachmentStore } from '../state/attachments.ts'
+import { SqliteAttachmentStore } from '../state/attachments-sqlite.ts'
+import { bootId } from '../state/boot.ts'
+import { systemClock } from './clock.ts'
+import { LiveKernel } from './kernel.ts'
+import type { Files, Ports } from './ports.ts'
+import { randomBytes } from './random.ts'
+
+/** Gone after a reboot, as is all that it tells of. */
+const DEFAULT_STATE_DIR = '/run/podwire'
+const ATTACHMENTS_FILE = 'attachments.db'
+/** Inside `ipam.dataDir`, beside upstream's directories of one network each. */
+const LEASES_FILE = 'podwire-leases.db'
+
+export interface HostOptions {
+  /** PODWIRE_STATE_DIR: where attachments are recorded. PODWIRE_TRACE: `netlink` prints every message to stderr. */
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** Path of the running executable. */
+  readonly executable: string
+  /** Our own plugins, by our names and by upstream's. */
+  readonly findPlugin: (type: string) => Plugin<Ports> | undefined
+  readonly log?: Log | undefined
+}
+
+export function openPorts({ environment, executable, findPlugin, log = silentLog }: HostOptions): Ports {
+  const { PODWIRE_STATE_DIR: stateDir = DEFAULT_STATE_DIR, PODWIRE_TRACE: trace } = environment
+  const boot = once(() => bootId((path) => files.find(path)))
+  const attachments = once(() =>
+    SqliteAttachmentStore.open(`${stateDir}/${ATTACHMENTS_FILE}`, { bootId: boot() }),
+  )
+  const leases = new Map<string, LeaseStore>()
+  const kernel = new LiveKernel(trace === 'netlink' ? traceToStderr : undefined)
+  const openLeases = (dataDir: string) => {
+    const store =
+      leases.get(dataDir) ?? SqliteLeaseStore.open(`${dataDir}/${LEASES_FILE}`, { bootId: boot() })
+    leases.set(dataDir, store)
+    return store
+  }
+  return {
+    kernel,
+    get attachments(): AttachmentStore {
+      return attachments()
+    },
+    leases: openLeases,
+    delegates: {
+      inProcess: (type, path) => findOwnPlugin({ type, path, executable, findPlugin }),
+      exec: createDelegateExec({ stderr: (chunk) => writeSync(2, chunk) }),
+    },
+    files,
+    clock: systemClock,
+    log,
+    random: randomBytes,
+    get bootId() {
+      return boot()
+    },
+    close: () => kernel.close(),
+  }
+}
+
+interface Delegation extends Pick<HostOptions, 'executable' | 'findPlugin'> {
+  readonly type: string
+  readonly path: readonly string[]
+}
+
+/**
+ * A delegate that is ours runs in this process (a second start of Node.js costs 20 ms). By our own
+ * name it always is; by upstream's only where the file that CNI_PATH has under it is this executable.
+ */
+function findOwnPlugin({ type, path, executable, findPlugin }: Delegation): Plugin<never> | undefined {
+  const plugin = findPlugin(type)
+  if (plugin === undefined || plugin.name === type) return plugin
+  const own = statSync(executable)
+  const files = path.map((directory) => statSync(join(directory, type), { throwIfNoEntry: false }))
+  const found = files.find((file) => file?.isFile())
+  return found !== undefined && found.dev === own.dev && found.ino === own.ino ? plugin : undefined
+}
+
+const files: Files = {
+  find(path) {
+    try {
+      return readFileSync(path, 'utf8')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
+  },
+}
+
+const traceToStderr: Trace = (line) => {
+  writeSync(2, `${line}\n`)
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
+  }
+}

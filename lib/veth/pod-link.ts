@@ -1,0 +1,105 @@
+// A pod's wire: a veth pair (drivers/net/veth.c) with one end on the node and the other inside the pod.
+
+import type { MacAddress } from '../ip/mac.ts'
+import type { Prefix } from '../ip/prefix.ts'
+import { isNotFound } from '../netlink/error.ts'
+import { type IfIndex, LOOPBACK_INDEX } from '../rtnl/link.ts'
+import type { Route } from '../rtnl/route.ts'
+import type { Change, Rtnl } from '../rtnl/rtnl.ts'
+import type { SysctlSetting } from '../sysctl/sysctl.ts'
+
+export interface WirePlan {
+  readonly hostIfname: string
+  readonly hostMac: MacAddress
+  readonly podIfname: string
+  readonly podMac: MacAddress
+  readonly mtu: number
+  /** For people: `ip link` shows whose wire this is. */
+  readonly alias: string
+}
+
+export interface PortSettings {
+  readonly master: IfIndex
+  readonly hairpin: boolean
+  readonly isolated: boolean
+}
+
+/**
+ * The pair, its other end born inside the pod under its final name and never moved: moving a link between namespaces
+ * waits for an RCU grace period under the kernel's one big lock.
+ *
+ * `port` comes after `create` has succeeded and the node's end has its sysctls: a port's own settings cannot be given
+ * at creation, and what is named here must be ours.
+ */
+export function wireChanges(
+  wire: WirePlan,
+  port: PortSettings,
+  podNetnsFd: number,
+): { create: Change; port: Change } {
+  const { mtu, hostIfname: name } = wire
+  const peer = { name: wire.podIfname, mac: wire.podMac, mtu, netnsFd: podNetnsFd }
+  const { hairpin, isolated } = port
+  return {
+    create: {
+      change: 'create link',
+      link: { kind: 'veth', name, mac: wire.hostMac, mtu, master: port.master, peer },
+    },
+    port: { change: 'set link', link: name, set: { alias: wire.alias, hairpin, isolated, up: true } },
+  }
+}
+
+/** Deletes the pair by its node's end, if there is one of that name and it is ours by its MAC or its alias. */
+export async function removeWire(
+  rtnl: Rtnl,
+  { hostIfname, hostMac, alias }: Pick<WirePlan, 'hostIfname' | 'hostMac' | 'alias'>,
+): Promise<void> {
+  const link = await rtnl.findLink(hostIfname)
+  if (link === undefined || (link.mac !== hostMac && link.alias !== alias)) return
+  try {
+    await rtnl.apply({ change: 'delete link', link: link.index })
+  } catch (error) {
+    if (!isNotFound(error)) throw error // it went with the pod's namespace
+  }
+}
+
+/** The node must not take router advertisements from a pod (CVE-2020-10749). */
+export function hostSysctls(hostIfname: string): SysctlSetting[] {
+  return [{ key: `ipv6/conf/${hostIfname}/accept_ra`, value: '0', optional: true }]
+}
+
+/** Inside the pod, before addresses are set. */
+export function podSysctls(ifname: string, { enableDad }: { enableDad: boolean }): SysctlSetting[] {
+  const ipv6 = (key: string, value: string) => ({ key: `ipv6/conf/${key}`, value, optional: true })
+  return [
+    ipv6('lo/disable_ipv6', '0'),
+    ipv6(`${ifname}/disable_ipv6`, '0'),
+    ipv6(`${ifname}/keep_addr_on_down`, '1'),
+    // Duplicate detection makes an address unusable for a second or two; ours are unique by the lease.
+    ...(enableDad
+      ? [ipv6(`${ifname}/enhanced_dad`, '1'), ipv6(`${ifname}/accept_dad`, '1')]
+      : [ipv6(`${ifname}/accept_dad`, '0')]),
+    // A gratuitous ARP when the link comes up corrects neighbours that remember an earlier holder of the address.
+    { key: `ipv4/conf/${ifname}/arp_notify`, value: '1', optional: true },
+  ]
+}
+
+export interface PodAddressing {
+  readonly addresses: readonly Prefix[]
+  readonly routes: readonly Route[]
+  readonly enableDad: boolean
+}
+
+/** Addresses before up, so that arp_notify has something to announce; routes after, since they need a live link. */
+export function podChanges(dev: IfIndex, { addresses, routes, enableDad }: PodAddressing): Change[] {
+  return [
+    { change: 'set link', link: LOOPBACK_INDEX, set: { up: true } },
+    ...addresses.map(
+      (prefix): Change => ({
+        change: 'add address',
+        address: { dev, prefix, noDad: !enableDad },
+      }),
+    ),
+    { change: 'set link', link: dev, set: { up: true } },
+    ...routes.map((route): Change => ({ change: 'add route', route: { ...route, dev } })),
+  ]
+}
