@@ -1,0 +1,287 @@
+// ADD: a network namespace becomes a pod with an address, routes and a wire to the bridge.
+
+import { basename } from 'node:path'
+import { ensureBridge, ensureGateways, type OnChange } from '../../lib/bridge/bridge.ts'
+import { delegateAdd, delegateDel } from '../../lib/cni/delegate.ts'
+import { CNI_CODE, CniError, toCniError } from '../../lib/cni/errors.ts'
+import type { Request } from '../../lib/cni/request.ts'
+import { encodeResult, type Result } from '../../lib/cni/result.ts'
+import { attachmentKey, podOf } from '../../lib/host/attachment-key.ts'
+import { planForwarding } from '../../lib/host/forwarding.ts'
+import type { Namespace } from '../../lib/host/kernel.ts'
+import { ownerText } from '../../lib/host/owner.ts'
+import { openPodNamespace } from '../../lib/host/pod-namespace.ts'
+import type { Ports } from '../../lib/host/ports.ts'
+import { hasSetMac } from '../../lib/host/set-mac.ts'
+import { Undo } from '../../lib/host/undo.ts'
+import { macFromRandom } from '../../lib/ip/mac.ts'
+import { Prefix } from '../../lib/ip/prefix.ts'
+import { isAlreadyExists, isNotFound } from '../../lib/netlink/error.ts'
+import { NftError } from '../../lib/nftables/error.ts'
+import { addMasquerade, removeMasquerade } from '../../lib/nftables/podwire-table.ts'
+import { addSpoofGuards, removeSpoofGuards } from '../../lib/nftables/spoof-table.ts'
+import { type Link, LOOPBACK_INDEX } from '../../lib/rtnl/link.ts'
+import { hostSysctls, podChanges, podSysctls, removeWire, wireChanges } from '../../lib/veth/pod-link.ts'
+import { type BridgeAttachment, masqueradeEntries, PLUGIN, spoofGuards } from './attachment.ts'
+import { removeAttachment } from './del.ts'
+import { ipamSection } from './ipam.ts'
+import { settleMtu } from './mtu.ts'
+import { type BridgeNetconf, parseNetconf } from './netconf.ts'
+import { planAttachment, podAddressing } from './plan.ts'
+import { bridgeResult } from './result.ts'
+
+/** How long the bridge's port may take to come up once both ends of the pair are. It takes microseconds. */
+const PORT_DEADLINE_MS = 5000
+const LOOPBACK_ADDRESS = Prefix.parse('127.0.0.1/8')
+const LOOPBACK_IPV6 = 'ipv6/conf/lo/disable_ipv6'
+/** A bridge may vanish between the moment we see it and the moment we plug into it: another ADD took its own back. */
+const BRIDGE_ATTEMPTS = 3
+
+export async function add(ports: Ports, request: Request): Promise<Result> {
+  const netconf = parseNetconf(request)
+  const pod = openPodNamespace(ports.kernel, request)
+  const undo = new Undo()
+  try {
+    await refuseRepeat(ports, request)
+    const ipam = await leaseAddresses(ports, request, { netconf, undo })
+    encodeResult(ipam?.result ?? {}, request.cniVersion) // refused now if it cannot be said in the config's version
+    const settled = await settleMtu(ports.kernel.host.rtnl, netconf)
+    const attachment = planAttachment(settled, ipam, ports.random)
+    record(ports, request, { attachment, undo })
+    const wire = { ports, request, pod, attachment, undo }
+    await guardMac(wire)
+    const bridge = await plugIn(wire)
+    await configurePod(wire)
+    await serveAsGateway(wire, { bridge, force: netconf.forceAddress })
+    await masquerade(wire)
+    await awaitForwarding(wire)
+    return bridgeResult(request, attachment, { bridge, ipam: ipam?.result, netconf })
+  } catch (error) {
+    throw withUndoFailures(error, await undo.run())
+  } finally {
+    pod.close()
+  }
+}
+
+/** One ADD in the making. */
+interface Wiring {
+  readonly ports: Ports
+  readonly request: Request
+  readonly pod: Namespace
+  readonly attachment: BridgeAttachment
+  readonly undo: Undo
+}
+
+/**
+ * A second ADD of a live attachment must not take anything from it, whatever namespace it names: one whose wire is
+ * there is live. What an ADD that was killed left behind is cleared away first.
+ */
+async function refuseRepeat(ports: Ports, request: Request): Promise<void> {
+  const earlier = ports.attachments.find(attachmentKey(PLUGIN, request))
+  if (earlier === undefined) return
+  const attachment = earlier.record as BridgeAttachment
+  const wire = await ports.kernel.host.rtnl.findLink(attachment.hostIfname)
+  if (wire?.mac === attachment.hostMac) {
+    throw new CniError(
+      CNI_CODE.internal,
+      `${request.containerId} is already attached to ${request.name} by ${request.ifname}`,
+      {
+        details: 'an attachment is added once; DEL it before it is added again',
+      },
+    )
+  }
+  await removeAttachment(ports, request, attachment)
+}
+
+async function leaseAddresses(
+  ports: Ports,
+  request: Request,
+  { netconf, undo }: { netconf: BridgeNetconf; undo: Undo },
+): Promise<{ result: Result; section: Readonly<Record<string, unknown>> } | undefined> {
+  const { type } = netconf.ipam
+  if (type === '') return undefined
+  const result = await delegateAdd(ports, type, request)
+  undo.push(`release the addresses (${type} DEL)`, () => delegateDel(ports, type, request))
+  if ((result.ips ?? []).length === 0)
+    throw new CniError(CNI_CODE.internal, 'IPAM plugin returned missing IP config')
+  return { result, section: ipamSection(request) }
+}
+
+/** Written before anything is made, so that whatever happens then can be found and taken back. */
+function record(ports: Ports, request: Request, made: { attachment: BridgeAttachment; undo: Undo }): void {
+  const { attachments, bootId, clock } = ports
+  const key = attachmentKey(PLUGIN, request)
+  made.undo.push('forget the attachment', () => attachments.delete(key))
+  attachments.put({
+    ...key,
+    ...podOf(request),
+    netns: request.netns,
+    record: made.attachment,
+    bootId,
+    createdAtMs: clock.nowMs(),
+  })
+}
+
+/** @returns the bridge, with the pod's wire plugged in */
+async function plugIn(wiring: Wiring): Promise<Link> {
+  for (let attempt = 1; ; attempt++) {
+    const bridge = await openBridge(wiring)
+    try {
+      await createWire(wiring, bridge)
+      return bridge
+    } catch (error) {
+      const gone = (await wiring.ports.kernel.host.rtnl.findLink(bridge.index)) === undefined
+      if (!gone || attempt === BRIDGE_ATTEMPTS) throw error
+    }
+  }
+}
+
+async function openBridge(wiring: Wiring): Promise<Link> {
+  const { ports, attachment } = wiring
+  const { bridge: name, promisc, mtu } = attachment
+  const hasOwnMac = (link: Link) => hasSetMac(ports.files, link)
+  const spec = { name, promisc, mtu, mac: macFromRandom(ports.random(6)), hasOwnMac }
+  return ensureBridge(ports.kernel.host, spec, undoUnlessShared(wiring))
+}
+
+/** What other pods use by then is not ours to undo. */
+function undoUnlessShared({ ports, request, attachment, undo }: Wiring): OnChange {
+  return (what, run) => {
+    undo.push(what, () => {
+      if (listOthers(ports, request, attachment.bridge).length === 0) return run()
+    })
+  }
+}
+
+async function createWire({ ports, request, pod, attachment, undo }: Wiring, bridge: Link): Promise<void> {
+  const { rtnl, sysctl } = ports.kernel.host
+  const { hostIfname, hostMac, podMac, mtu, hairpin, isolated } = attachment
+  const alias = ownerText(attachmentKey(PLUGIN, request))
+  const wire = { hostIfname, hostMac, podIfname: request.ifname, podMac, mtu, alias }
+  const { create, port } = wireChanges(wire, { master: bridge.index, hairpin, isolated }, pod.fd)
+  await rtnl.apply(create).catch((error) => explainExisting(error, { request, pod, hostIfname }))
+  undo.push(`remove ${hostIfname}`, () => removeWire(rtnl, wire))
+  sysctl.set(...hostSysctls(hostIfname))
+  await rtnl.apply(port)
+}
+
+/** The words are upstream's: clients look for them. */
+async function explainExisting(
+  error: unknown,
+  { request, pod, hostIfname }: { request: Request; pod: Namespace; hostIfname: string },
+): Promise<never> {
+  if (isAlreadyExists(error) && (await pod.rtnl.findLink(request.ifname)) !== undefined) {
+    throw new CniError(
+      CNI_CODE.internal,
+      `container veth name ("${request.ifname}") peer provided ("${hostIfname}") already exists`,
+      {
+        details: `the namespace has an interface of that name already: ip -n ${basename(request.netns)} link`,
+        cause: error,
+      },
+    )
+  }
+  throw error
+}
+
+async function configurePod({ request, pod, attachment, undo }: Wiring): Promise<void> {
+  if (!attachment.up) return
+  const [link, loopback] = await Promise.all([
+    pod.rtnl.getLink(request.ifname),
+    pod.rtnl.getLink(LOOPBACK_INDEX),
+  ])
+  // What is set on the interface goes with it; the loopback was there before.
+  const before = { key: LOOPBACK_IPV6, value: pod.sysctl.find(LOOPBACK_IPV6) ?? '', optional: true }
+  undo.push('set the pod’s lo back', async () => {
+    pod.sysctl.set(before)
+    if (loopback.up) return
+    // The kernel gave it the address when it came up first, and leaves it there (net/ipv4/devinet.c).
+    const address = { dev: LOOPBACK_INDEX, prefix: LOOPBACK_ADDRESS }
+    await pod.rtnl
+      .apply(
+        { change: 'set link', link: LOOPBACK_INDEX, set: { up: false } },
+        { change: 'delete address', address },
+      )
+      .catch(unlessGone)
+  })
+  pod.sysctl.set(...podSysctls(request.ifname, attachment))
+  await pod.rtnl.apply(...podChanges(link.index, podAddressing(attachment)))
+}
+
+async function serveAsGateway(
+  wiring: Wiring,
+  { bridge, force }: { bridge: Link; force: boolean },
+): Promise<void> {
+  const { ports, request, attachment, undo } = wiring
+  const gateways = attachment.gateways.map(Prefix.parse)
+  const { host } = ports.kernel
+  await ensureGateways(host.rtnl, bridge, { gateways, force, onChange: undoUnlessShared(wiring) })
+  const families = new Set(gateways.map(({ family }) => family))
+  for (const setting of await planForwarding(host, families)) {
+    const before = host.sysctl.find(setting.key)
+    if (before === undefined) continue
+    undo.push(`set ${setting.key} back to ${before}`, () => {
+      if (listOthers(ports, request).length === 0) host.sysctl.set({ ...setting, value: before })
+    })
+    host.sysctl.set(setting)
+  }
+}
+
+/** Before there is a port: no frame of the pod's goes unchecked. */
+async function guardMac({ ports, request, attachment, undo }: Wiring): Promise<void> {
+  const guards = spoofGuards(attachment, request)
+  if (guards.length === 0) return
+  const { nft } = ports.kernel.host
+  undo.push('remove the guard of the MAC', () => removeSpoofGuards(nft, guards))
+  await addSpoofGuards(nft, guards).catch(explainNoBridgeFamily)
+}
+
+/** Where the family has no types of chains, the kernel says ENOENT of the chain. */
+function explainNoBridgeFamily(cause: unknown): never {
+  if (!(cause instanceof NftError) || !['ENOENT', 'EOPNOTSUPP', 'EAFNOSUPPORT'].includes(cause.code))
+    throw cause
+  throw new CniError(CNI_CODE.internal, cause.message, {
+    details: '"macspoofchk" needs nftables for bridges: a kernel with CONFIG_NF_TABLES_BRIDGE',
+    cause,
+  })
+}
+
+async function masquerade({ ports, request, attachment, undo }: Wiring): Promise<void> {
+  if (attachment.masquerade.length === 0) return
+  const { nft } = ports.kernel.host
+  const entries = masqueradeEntries(attachment, request)
+  undo.push('remove the masquerade elements', () => removeMasquerade(nft, entries))
+  await addMasquerade(nft, entries)
+}
+
+/** The bridge forwards to a port as soon as the kernel has seen its link come up, a moment after we have asked. */
+async function awaitForwarding({ ports, attachment }: Wiring): Promise<void> {
+  if (!attachment.up) return
+  await ports.kernel.host.rtnl.waitForLink(attachment.hostIfname, {
+    description: 'bridge port forwarding',
+    holds: ({ operstate, bridgePort }) => operstate === 'UP' && bridgePort?.state === 'forwarding',
+    deadlineMs: PORT_DEADLINE_MS,
+  })
+}
+
+/** What else is attached, all of it or to one bridge. */
+function listOthers(ports: Ports, request: Request, bridge?: string): BridgeAttachment[] {
+  const { containerId, ifname, network } = attachmentKey(PLUGIN, request)
+  return ports.attachments
+    .list({ plugin: PLUGIN })
+    .filter(
+      (other) => other.containerId !== containerId || other.ifname !== ifname || other.network !== network,
+    )
+    .map(({ record }) => record as BridgeAttachment)
+    .filter((other) => bridge === undefined || other.bridge === bridge)
+}
+
+function unlessGone(error: unknown): void {
+  if (!isNotFound(error)) throw error
+}
+
+function withUndoFailures(error: unknown, failures: readonly string[]): unknown {
+  if (failures.length === 0) return error
+  const { code, message, details } = toCniError(error)
+  const left = `could not be undone: ${failures.join('; ')}`
+  return new CniError(code, message, { details: details === '' ? left : `${details}; ${left}`, cause: error })
+}

@@ -1,0 +1,129 @@
+// The network config of `cni-bridge`: fields, defaults and contradictions.
+
+import { requireKnownArgs } from '../../lib/cni/args.ts'
+import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
+import type { Request } from '../../lib/cni/request.ts'
+import { dnsSchema } from '../../lib/cni/result.ts'
+import {
+  boolean,
+  decode,
+  type Infer,
+  integer,
+  json,
+  object,
+  parsed,
+  type Schema,
+  string,
+} from '../../lib/cni/schema.ts'
+import { type MacAddress, parseMac } from '../../lib/ip/mac.ts'
+import { isSelf } from './ipam.ts'
+
+const MAX_MTU = 65535
+
+const macField = parsed(string({ doc: 'MAC address of the pod’s interface' }), parseMac)
+
+export const AUTO_MTU = 'auto'
+
+function mtuField(doc: string): Schema<number | typeof AUTO_MTU> {
+  const number = integer({ min: 0, max: MAX_MTU, doc })
+  return {
+    shape: number.shape,
+    read: (value, path) => (value === AUTO_MTU ? AUTO_MTU : number.read(value, path)),
+  }
+}
+
+export const netconfSchema = object({
+  bridge: string({ default: 'cni0', doc: 'name of the bridge; made when it is not there' }),
+  isGateway: boolean({
+    doc: 'put the gateway address of each of the pod’s subnets on the bridge, and forward',
+  }),
+  isDefaultGateway: boolean({ doc: 'isGateway, and the pod’s default routes go there' }),
+  forceAddress: boolean({ doc: 'remove other addresses from the bridge instead of refusing' }),
+  ipMasq: boolean({ doc: 'let traffic that leaves the pod’s subnet appear under the node’s address' }),
+  ipMasqBackend: string({
+    doc: '"", iptables or nftables: accepted as upstream does; it is always nftables',
+  }),
+  mtu: mtuField(
+    'MTU of the pod’s wire, and of a bridge that is made; 0: 1500; "auto": that of the node’s default routes',
+  ),
+  hairpinMode: boolean({ doc: 'a pod may reach itself through the bridge (its own Service)' }),
+  promiscMode: boolean({ doc: 'set the bridge to promiscuous mode; not with hairpinMode' }),
+  enabledad: boolean({ doc: 'check IPv6 addresses for duplicates (DAD), which takes seconds' }),
+  portIsolation: boolean({ doc: 'isolated ports reach the gateway, but not each other' }),
+  disableContainerInterface: boolean({ doc: 'leave the pod’s interface down; not with ipam' }),
+  vlan: integer({ doc: 'not supported yet: refused unless 0' }),
+  vlanTrunk: json({ doc: 'not supported yet: refused' }),
+  macspoofchk: boolean({ doc: 'drop frames that the pod sends from another MAC than its own' }),
+  dns: dnsSchema,
+  ipam: object({ type: string({ doc: 'the IPAM plugin; without it the pod gets a link and no address' }) }),
+  runtimeConfig: object({ mac: macField }),
+  args: object({ cni: object({ mac: macField }) }),
+})
+
+type Decoded = Infer<typeof netconfSchema>
+
+export type BridgeNetconf = Omit<Decoded, 'args' | 'runtimeConfig'> & {
+  /** Asked for by runtimeConfig.mac, args.cni.mac or MAC in CNI_ARGS, in that order. */
+  readonly mac: MacAddress | undefined
+}
+
+/** @throws CniError 7 for wrong types and contradictions, 2 for fields that are not supported */
+export function parseNetconf(request: Request): BridgeNetconf {
+  const { args, runtimeConfig, ...netconf } = decode(netconfSchema, request.netconf)
+  refuseContradictions(netconf)
+  refuseUnsupported(netconf)
+  // IP and GATEWAY are for the IPAM plugin: one CNI_ARGS serves both.
+  requireKnownArgs(request.args, ['MAC', 'IP', 'GATEWAY'])
+  return {
+    ...netconf,
+    isGateway: netconf.isGateway || netconf.isDefaultGateway,
+    mac: runtimeConfig.mac ?? args.cni.mac ?? parseMacArgument(request),
+  }
+}
+
+type Fields = Omit<Decoded, 'args' | 'runtimeConfig'>
+
+function refuseContradictions(netconf: Fields): void {
+  if (!isIfName(netconf.bridge)) {
+    throw invalid(
+      `bridge: ${JSON.stringify(netconf.bridge)} is no interface name (1 to 15 characters, no space, "/" or ":")`,
+    )
+  }
+  if (netconf.hairpinMode && netconf.promiscMode) {
+    throw invalid('cannot set hairpin mode and promiscuous mode at the same time')
+  }
+  if (netconf.disableContainerInterface && netconf.ipam.type !== '') {
+    throw invalid('cannot use IPAM when DisableContainerInterface flag is set')
+  }
+  if (isSelf(netconf.ipam.type)) {
+    throw invalid(`ipam.type: ${JSON.stringify(netconf.ipam.type)} is no IPAM plugin`)
+  }
+  if (!['', 'iptables', 'nftables'].includes(netconf.ipMasqBackend)) {
+    throw invalid(`unknown ipmasq backend ${JSON.stringify(netconf.ipMasqBackend)}`)
+  }
+}
+
+function refuseUnsupported({ vlan, vlanTrunk }: Fields): void {
+  const set = { ...(vlan === 0 ? {} : { vlan }), ...(vlanTrunk === undefined ? {} : { vlanTrunk }) }
+  for (const [key, value] of Object.entries(set)) {
+    throw new CniError(CNI_CODE.unsupportedField, `unsupported field "${key}": ${JSON.stringify(value)}`)
+  }
+}
+
+function parseMacArgument({ args }: Request): MacAddress | undefined {
+  const text = args.get('MAC')
+  if (text === undefined) return undefined
+  try {
+    return parseMac(text)
+  } catch (cause) {
+    throw new CniError(CNI_CODE.invalidEnvironment, `CNI_ARGS: MAC: ${(cause as Error).message}`, { cause })
+  }
+}
+
+function isIfName(name: string): boolean {
+  return /^[^\s/:]{1,15}$/.test(name) && name !== '.' && name !== '..'
+}
+
+function invalid(message: string): CniError {
+  return new CniError(CNI_CODE.invalidNetconf, message)
+}

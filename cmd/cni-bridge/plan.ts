@@ -1,0 +1,145 @@
+// From configuration and addresses to what will be made: pure, so that every rule can be read and tested here.
+
+import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
+import type { Result, ResultIp, ResultRoute } from '../../lib/cni/result.ts'
+import { type RandomBytes, toHex } from '../../lib/host/random.ts'
+import { type Family, IpAddress } from '../../lib/ip/address.ts'
+import { macForAddress, macFromRandom } from '../../lib/ip/mac.ts'
+import { Prefix } from '../../lib/ip/prefix.ts'
+import { type Route, RT_SCOPE } from '../../lib/rtnl/route.ts'
+import type { PodAddressing } from '../../lib/veth/pod-link.ts'
+import type { BridgeAttachment } from './attachment.ts'
+import type { SettledNetconf } from './mtu.ts'
+import type { BridgeNetconf } from './netconf.ts'
+
+const DEFAULT_ROUTE = { 4: '0.0.0.0/0', 6: '::/0' } as const
+
+/** One address of the pod, parsed, with its gateway: the IPAM's, or the subnet's first address when needed. */
+interface PodIp {
+  readonly prefix: Prefix
+  readonly gateway: IpAddress | undefined
+}
+
+/**
+ * @param ipam     the IPAM's result; undefined for a link without addresses
+ * @param ipamConf the section of the config that it came by
+ * @throws CniError 6 when the IPAM's result cannot be used
+ */
+export function planAttachment(
+  netconf: SettledNetconf,
+  ipam: { readonly result: Result; readonly section: Readonly<Record<string, unknown>> } | undefined,
+  random: RandomBytes,
+): BridgeAttachment {
+  const ips = (ipam?.result.ips ?? []).map((ip) => parseIp(ip, netconf))
+  const first = ips[0]?.prefix.address
+  return {
+    bridge: netconf.bridge,
+    promisc: netconf.promiscMode,
+    gateways: netconf.isGateway ? gatewayAddresses(ips) : [],
+    hostIfname: `veth${toHex(random(4))}`,
+    hostMac: macFromRandom(random(6)),
+    podMac: netconf.mac ?? (first ? macForAddress(first) : macFromRandom(random(6))),
+    mtu: netconf.mtu,
+    hairpin: netconf.hairpinMode,
+    isolated: netconf.portIsolation,
+    up: !netconf.disableContainerInterface,
+    enableDad: netconf.enabledad,
+    ips: ips.map(({ prefix, gateway }) => ({
+      address: String(prefix),
+      ...(gateway === undefined ? {} : { gateway: String(gateway) }),
+    })),
+    routes: planRoutes(ipam?.result.routes ?? [], ips, netconf),
+    masquerade: netconf.ipMasq
+      ? ips.map(({ prefix }) => ({ address: String(prefix.address), subnet: String(prefix.masked()) }))
+      : [],
+    macSpoofCheck: netconf.macspoofchk,
+    ipam: ipam?.section ?? null,
+  }
+}
+
+function parseIp(ip: ResultIp, { isGateway }: Pick<BridgeNetconf, 'isGateway'>): PodIp {
+  try {
+    const prefix = Prefix.parse(ip.address)
+    const gateway = ip.gateway ? IpAddress.parse(ip.gateway) : undefined
+    return { prefix, gateway: gateway ?? (isGateway ? firstHost(prefix) : undefined) }
+  } catch (cause) {
+    throw undecodable(`address ${JSON.stringify(ip.address)}`, cause)
+  }
+}
+
+/** A subnet of one or two addresses has no address to spare for a gateway (RFC 3021, RFC 6164). */
+function firstHost(prefix: Prefix): IpAddress | undefined {
+  const spare = prefix.family === 4 ? 31 : 127
+  return prefix.length < spare ? prefix.first().plus(1n) : undefined
+}
+
+function gatewayAddresses(ips: readonly PodIp[]): string[] {
+  const addresses = ips.flatMap(({ prefix, gateway }) =>
+    gateway === undefined ? [] : [String(Prefix.of(gateway, prefix.length))],
+  )
+  return [...new Set(addresses)]
+}
+
+/** The IPAM's routes, and with isDefaultGateway a default route for each family that has none. */
+function planRoutes(
+  routes: readonly ResultRoute[],
+  ips: readonly PodIp[],
+  { isDefaultGateway }: Pick<BridgeNetconf, 'isDefaultGateway'>,
+): ResultRoute[] {
+  if (!isDefaultGateway) return [...routes]
+  const added = ([4, 6] as const).flatMap((family) => {
+    const gateway = firstGateway(ips, family)
+    const present = routes.some((route) => isDefaultRoute(route, family))
+    return gateway === undefined || present ? [] : [{ dst: DEFAULT_ROUTE[family], gw: String(gateway) }]
+  })
+  return [...routes, ...added]
+}
+
+function isDefaultRoute({ dst }: ResultRoute, family: Family): boolean {
+  return dst === DEFAULT_ROUTE[family]
+}
+
+function firstGateway(ips: readonly PodIp[], family: Family): IpAddress | undefined {
+  return ips.find(({ prefix, gateway }) => prefix.family === family && gateway !== undefined)?.gateway
+}
+
+/**
+ * What is set inside the pod. A route without a gateway goes through the first gateway of its family.
+ *
+ * @throws CniError 6 when a route of the IPAM's cannot be read
+ */
+export function podAddressing(attachment: BridgeAttachment): PodAddressing {
+  const gateways = attachment.ips.flatMap(({ gateway }) => (gateway ? [IpAddress.parse(gateway)] : []))
+  return {
+    addresses: attachment.ips.map(({ address }) => Prefix.parse(address)),
+    routes: attachment.routes.map((route) => kernelRoute(route, gateways)),
+    enableDad: attachment.enableDad,
+  }
+}
+
+function kernelRoute(route: ResultRoute, gateways: readonly IpAddress[]): Route {
+  try {
+    const dst = Prefix.parse(route.dst)
+    const own = route.gw ? IpAddress.parse(route.gw) : undefined
+    // A route of link scope has no next hop.
+    const fallback =
+      route.scope === RT_SCOPE.link ? undefined : gateways.find(({ family }) => family === dst.family)
+    const gateway = own ?? fallback
+    return {
+      dst,
+      ...(gateway === undefined ? {} : { gateway }),
+      ...(route.priority ? { priority: route.priority } : {}),
+      ...(route.table === undefined ? {} : { table: route.table }),
+      ...(route.scope === undefined ? {} : { scope: route.scope }),
+      ...(route.mtu ? { mtu: route.mtu } : {}),
+      ...(route.advmss ? { advmss: route.advmss } : {}),
+    }
+  } catch (cause) {
+    throw undecodable(`route ${JSON.stringify(route.dst)}`, cause)
+  }
+}
+
+function undecodable(what: string, cause: unknown): CniError {
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new CniError(CNI_CODE.decodingFailure, `result of the IPAM plugin: ${what}: ${why}`, { cause })
+}

@@ -1,0 +1,320 @@
+// The verbs on a node in memory: what they make, and that nothing is left of what failed or was taken away.
+
+import { test } from 'tap'
+import { attach, makeNode, NETCONF, type Scene } from './node.fixture.ts'
+import { plugin } from './plugin.ts'
+
+const del = (scene: Scene, netconf: object = NETCONF, pod = {}) =>
+  plugin.del(scene.ports, scene.request('DEL', netconf, pod))
+
+const DUAL = `namespace host
+address br0 10.1.0.1/24
+address br0 fd00:1::1/64
+link br0 bridge up mtu 1500 mac 12:10:11:12:13:14
+link lo loopback down mtu 65536 mac 00:00:00:00:00:00
+link veth01020304 veth up mtu 1500 mac 06:06:07:08:09:0a master br0 peer eth0 in /run/netns/pod-1 alias "net pod-1 eth0"
+route 10.1.0.0/24 dev br0 src 10.1.0.1 scope link connected
+route fd00:1::/64 dev br0 scope global metric 256 connected
+`
+
+test('ADD wires a pod with all that was asked for, and DEL takes it away', async (t) => {
+  const scene = makeNode()
+  const fresh = scene.dump()
+  const result = await attach(scene)
+  const dump = scene.kernel.dump()
+  t.match(dump, DUAL.split('\n').find((line) => line.startsWith('link veth')) ?? '')
+  for (const text of [
+    'address br0 10.1.0.1/24',
+    'address br0 fd00:1::1/64',
+    'sysctl ipv4/conf/all/forwarding 1',
+    'sysctl ipv6/conf/all/forwarding 1',
+    'sysctl ipv6/conf/br0/accept_ra 0',
+    'elements = { 10.1.0.5 comment "net pod-1 eth0" : goto subnet_10.1.0.0_24 }',
+    'elements = { "veth01020304" . 0a:58:0a:01:00:05 comment "net pod-1 eth0" }',
+    'address eth0 10.1.0.5/24',
+    'route default via 10.1.0.1 dev eth0',
+    'route default via fd00:1::1 dev eth0',
+  ])
+    t.ok(dump.includes(text), text)
+  t.match(result, { interfaces: [{ name: 'br0' }, { name: 'veth01020304' }, { name: 'eth0', mtu: 1500 }] })
+  t.strictSame(scene.kernel.openHandles(), [], 'no namespace stays open')
+  const other = scene.dump()
+  await attach(scene, NETCONF, { containerId: 'pod-2' })
+  await del(scene, NETCONF, { containerId: 'pod-2' })
+  scene.kernel.removeNamespace('/run/netns/pod-2')
+  t.equal(scene.dump(), other, 'the one beside it stays')
+  await del(scene)
+  const after = scene.dump()
+  t.notOk(/veth|elements|lease|attachment|eth0/.test(after), after)
+  await del(scene)
+  t.equal(scene.dump(), after, 'a second DEL is fine')
+  t.not(after, fresh, 'the bridge stays')
+})
+
+/** Runs ADD again and again on new nodes, refusing the first, second, … thing that it asks for. */
+async function refuseEach(
+  make: () => Promise<Scene>,
+  look: (scene: Scene, before: string, operation: string) => void,
+): Promise<number> {
+  for (let n = 1; ; n++) {
+    const scene = await make()
+    const request = scene.request('ADD', NETCONF)
+    const before = scene.dump()
+    let count = 0
+    let refused = ''
+    scene.refuse = (operation) => {
+      count += 1
+      if (count === n) refused = operation
+      return count === n ? 'EPERM' : undefined
+    }
+    const failed = await plugin.add(scene.ports, request).then(
+      () => false,
+      () => true,
+    )
+    if (refused === '') return n - 1
+    if (failed) look(scene, before, refused)
+  }
+}
+
+test('ADD leaves a new node as it was whatever step fails', async (t) => {
+  const steps = await refuseEach(
+    async () => makeNode(),
+    (scene, before, operation) => {
+      t.equal(scene.dump(), before, operation)
+      t.strictSame(scene.kernel.openHandles(), [])
+    },
+  )
+  t.ok(steps > 30, `${steps} steps`)
+})
+
+test('ADD leaves other pods alone whatever step fails', async (t) => {
+  await refuseEach(
+    async () => {
+      const scene = makeNode()
+      await attach(scene, NETCONF, { containerId: 'other' })
+      return scene
+    },
+    (scene, before, operation) => t.equal(scene.dump(), before, operation),
+  )
+})
+
+test('ADD says what could not be undone', async (t) => {
+  const scene = makeNode()
+  const request = scene.request('ADD', NETCONF)
+  let failing = false
+  scene.refuse = (operation) => {
+    failing ||= operation.startsWith('ip route prepend')
+    return failing && !operation.startsWith('list') ? 'EPERM' : undefined
+  }
+  await t.rejects(plugin.add(scene.ports, request), {
+    message: /^ip route prepend default .*EPERM/,
+    details: /could not be undone: .*remove veth01020304: .*EPERM/,
+  })
+})
+
+test('ADD explains a kernel without nftables for bridges', async (t) => {
+  const scene = makeNode({ nftables: 'no bridge' })
+  const request = scene.request('ADD', NETCONF)
+  const before = scene.dump()
+  await t.rejects(plugin.add(scene.ports, request), {
+    message: /^add chain bridge podwire prerouting .*ENOENT/,
+    details: /CONFIG_NF_TABLES_BRIDGE/,
+  })
+  t.equal(scene.dump(), before)
+})
+
+test('ADD refuses an attachment that is there, and takes nothing from it', async (t) => {
+  const scene = makeNode()
+  await attach(scene)
+  const before = scene.dump()
+  await t.rejects(attach(scene), { message: 'pod-1 is already attached to net by eth0' })
+  t.equal(scene.dump(), before)
+})
+
+test('ADD clears away what an earlier one left that was killed', async (t) => {
+  const scene = makeNode()
+  await attach(scene)
+  await scene.kernel.host.rtnl.apply({ change: 'delete link', link: 'veth01020304' })
+  await attach(scene)
+  t.equal([...scene.dump().matchAll(/comment "net pod-1 eth0"/g)].length, 4, 'no element twice')
+})
+
+test('ADD refuses a namespace that has the interface, with upstream’s words', async (t) => {
+  const scene = makeNode()
+  const request = scene.request('ADD', NETCONF)
+  const pod = scene.kernel.openNamespace(request.netns)
+  await pod.rtnl.apply({ change: 'create link', link: { kind: 'bridge', name: 'eth0' } })
+  pod.close()
+  const before = scene.dump()
+  await t.rejects(plugin.add(scene.ports, request), {
+    message: 'container veth name ("eth0") peer provided ("veth01020304") already exists',
+  })
+  t.equal(scene.dump(), before)
+})
+
+test('ADD keeps the default route that the node was advertised', async (t) => {
+  const scene = makeNode()
+  const { rtnl } = scene.kernel.host
+  await rtnl.apply({
+    change: 'create link',
+    link: { kind: 'veth', name: 'up0', up: true, peer: { name: 'x' } },
+  })
+  await rtnl.apply({ change: 'set link', link: 'x', set: { up: true } })
+  const { Prefix } = await import('../../lib/ip/prefix.ts')
+  const { IpAddress } = await import('../../lib/ip/address.ts')
+  const dev = (await rtnl.getLink('up0')).index
+  const gateway = IpAddress.parse('fe80::1')
+  await rtnl.apply({
+    change: 'add route',
+    route: { dst: Prefix.parse('::/0'), gateway, dev, advertised: true },
+  })
+  const before = scene.dump()
+  await attach(scene)
+  t.match(scene.dump(), /sysctl ipv6\/conf\/up0\/accept_ra 2/)
+  await del(scene)
+  const other = makeNode()
+  t.not(before, other.dump())
+  // Undone as well, when the ADD fails after it.
+  scene.kernel.host.sysctl.set(
+    { key: 'ipv4/ip_forward', value: '0' },
+    { key: 'ipv6/conf/all/forwarding', value: '0' },
+    { key: 'ipv6/conf/up0/accept_ra', value: '1' },
+  )
+  const clean = scene.dump()
+  scene.refuse = (operation) => (operation.startsWith('destroy element inet') ? 'EPERM' : undefined)
+  await t.rejects(attach(scene), { message: /EPERM/ })
+  t.equal(scene.dump(), clean)
+})
+
+test('ADD takes the MTU of the uplink when asked to', async (t) => {
+  const scene = makeNode()
+  const auto = { ...NETCONF, mtu: 'auto' }
+  t.match(await attach(scene, auto), { interfaces: [{ mtu: 1500 }, { mtu: 1500 }, { mtu: 1500 }] })
+  await del(scene)
+  const { rtnl } = scene.kernel.host
+  const { Prefix } = await import('../../lib/ip/prefix.ts')
+  const { IpAddress } = await import('../../lib/ip/address.ts')
+  for (const [name, mtu, priority] of [
+    ['up0', 8900, 10],
+    ['up1', 1400, 20],
+  ] as const) {
+    await rtnl.apply({
+      change: 'create link',
+      link: { kind: 'veth', name, mtu, up: true, peer: { name: `${name}x` } },
+    })
+    await rtnl.apply({ change: 'set link', link: `${name}x`, set: { up: true } })
+    const dev = (await rtnl.getLink(name)).index
+    const subnet = `192.0.${priority}`
+    await rtnl.apply(
+      { change: 'add address', address: { dev, prefix: Prefix.parse(`${subnet}.2/24`) } },
+      {
+        change: 'add route',
+        route: { dst: Prefix.parse('0.0.0.0/0'), gateway: IpAddress.parse(`${subnet}.1`), dev, priority },
+      },
+    )
+  }
+  await rtnl.apply({ change: 'delete link', link: 'br0' })
+  t.match(await attach(scene, auto), { interfaces: [{ mtu: 8900 }, { mtu: 8900 }, { mtu: 8900 }] })
+})
+
+const DELS: readonly {
+  readonly name: string
+  readonly netconf?: object
+  readonly pod?: object
+  readonly change?: (scene: Scene) => unknown
+}[] = [
+  { name: 'the namespace is not named', pod: { netns: '' } },
+  { name: 'the namespace is gone', change: ({ kernel }) => kernel.removeNamespace('/run/netns/pod-1') },
+  { name: 'the config was emptied', netconf: { cniVersion: '1.1.0', name: 'net', type: 'cni-bridge' } },
+  { name: 'the config is nonsense', netconf: { ...NETCONF, mtu: 'x', ipam: 7 } },
+  {
+    name: 'the rules were flushed',
+    change: async ({ kernel: { host } }) => {
+      const tables = await host.nft.listTables()
+      await host.nft.apply(tables.map((table) => ({ verb: 'delete', table }) as const))
+    },
+  },
+  {
+    name: 'the wire is gone',
+    change: ({ kernel }) => kernel.host.rtnl.apply({ change: 'delete link', link: 'veth01020304' }),
+  },
+  {
+    name: 'the bridge is gone',
+    change: ({ kernel }) => kernel.host.rtnl.apply({ change: 'delete link', link: 'br0' }),
+  },
+  {
+    name: 'the record is lost',
+    change: ({ ports }) =>
+      ports.attachments.delete({
+        plugin: 'cni-bridge',
+        network: 'net',
+        containerId: 'pod-1',
+        ifname: 'eth0',
+      }),
+  },
+]
+
+for (const { name, netconf = NETCONF, pod = {}, change } of DELS) {
+  test(`DEL takes everything away when ${name}`, async (t) => {
+    const scene = makeNode()
+    await attach(scene)
+    await change?.(scene)
+    await del(scene, netconf, pod)
+    const left = scene.dump()
+    t.notOk(/veth|elements|lease|attachment|eth0/.test(left), left)
+  })
+}
+
+test('DEL forgets the connections of a pod that was masqueraded', async (t) => {
+  const ofPod = { orig: ['10.1.0.5', '192.0.2.2'], reply: ['192.0.2.2', '192.0.2.1'] } as const
+  const ofOther = { orig: ['10.1.0.6', '192.0.2.2'] } as const
+  for (const [netconf, expected] of [
+    [NETCONF, 'connection 10.1.0.6 > 192.0.2.2, 192.0.2.2 > 10.1.0.6\n'],
+    [{ ...NETCONF, ipMasq: false }, /^connection 10.1.0.5 .*\nconnection 10.1.0.6/],
+  ] as const) {
+    const scene = makeNode()
+    await attach(scene, netconf)
+    const { conntrack } = scene.kernel.host
+    conntrack.add(ofPod, ofOther)
+    await del(scene, netconf)
+    t.match(conntrack.dump(), typeof expected === 'string' ? new RegExp(`^${expected}$`) : expected)
+  }
+})
+
+test('DEL tries everything, keeps the record when something failed, and ends it the next time', async (t) => {
+  const scene = makeNode()
+  await attach(scene)
+  scene.refuse = (operation) => (operation.startsWith('get element') ? 'EPERM' : undefined)
+  await t.rejects(del(scene), { message: /get element.*EPERM/ })
+  t.match(scene.dump(), /attachment net pod-1 eth0/)
+  t.notOk(/veth.*veth up|lease/.test(scene.dump()), 'the wire and the lease are gone')
+  scene.refuse = () => undefined
+  await del(scene)
+  t.notOk(/veth|elements|lease|attachment/.test(scene.dump()))
+})
+
+test('GC takes away what is not valid, recorded or not, and nothing else', async (t) => {
+  const scene = makeNode()
+  for (const containerId of ['pod-1', 'pod-2', 'pod-3']) await attach(scene, NETCONF, { containerId })
+  scene.ports.attachments.delete({
+    plugin: 'cni-bridge',
+    network: 'net',
+    containerId: 'pod-2',
+    ifname: 'eth0',
+  })
+  const gc = (valid: object[]) =>
+    plugin.gc?.(
+      scene.ports,
+      scene.request('GC', { ...NETCONF, 'cni.dev/valid-attachments': valid }, { containerId: '', netns: '' }),
+    )
+  await gc([{ containerID: 'pod-3', ifname: 'eth0' }])
+  const left = scene.dump()
+  t.notOk(/pod-1 eth0|pod-2 eth0"/.test(left), left)
+  t.equal(
+    [...left.matchAll(/comment "net pod-3 eth0"/g)].length,
+    4,
+    'a masquerade and a guard, for each family and key',
+  )
+  await gc([])
+  t.notOk(/veth|elements|attachment/.test(scene.dump()))
+})

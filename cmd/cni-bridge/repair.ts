@@ -1,0 +1,121 @@
+// Repair: what CHECK finds missing on the node is made again, for a pod that runs and goes on running. What is inside
+// the pod, and a wire that is gone, are not touched: that takes a restart of the pod.
+
+import { ensureGateways } from '../../lib/bridge/bridge.ts'
+import type { Repair } from '../../lib/cni/plugin.ts'
+import type { Request } from '../../lib/cni/request.ts'
+import { attachmentKey } from '../../lib/host/attachment-key.ts'
+import { planForwarding } from '../../lib/host/forwarding.ts'
+import type { Namespace } from '../../lib/host/kernel.ts'
+import type { Ports } from '../../lib/host/ports.ts'
+import { Prefix } from '../../lib/ip/prefix.ts'
+import { addMasquerade, checkMasquerade } from '../../lib/nftables/podwire-table.ts'
+import { addSpoofGuards, checkSpoofGuards } from '../../lib/nftables/spoof-table.ts'
+import type { Link, LinkSettings } from '../../lib/rtnl/link.ts'
+import { hostSysctls } from '../../lib/veth/pod-link.ts'
+import { type BridgeAttachment, masqueradeEntries, PLUGIN, spoofGuards } from './attachment.ts'
+import { checkBridge, checkGateway, checkHostEnd, checkHostSysctls } from './check-node.ts'
+
+/** Something that can be wrong, and can be put right without the pod noticing. */
+interface Aspect {
+  /** A text for each difference. */
+  readonly check: () => Promise<string[]>
+  readonly mend: () => Promise<unknown>
+}
+
+export async function repair(ports: Ports, request: Request): Promise<Repair> {
+  const recorded = ports.attachments.find(attachmentKey(PLUGIN, request))
+  if (recorded === undefined) return { mended: [], left: [] }
+  const repairs: Repair[] = []
+  for (const aspect of aspectsOf(ports, request, recorded.record as BridgeAttachment)) {
+    repairs.push(await repairAspect(aspect))
+  }
+  return { mended: repairs.flatMap(({ mended }) => mended), left: repairs.flatMap(({ left }) => left) }
+}
+
+async function repairAspect({ check, mend }: Aspect): Promise<Repair> {
+  const found = await check()
+  if (found.length === 0) return { mended: [], left: [] }
+  try {
+    await mend()
+    const left = await check()
+    return { mended: found.filter((text) => !left.includes(text)), left }
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    return { mended: [], left: found.map((text) => `${text} (${why})`) }
+  }
+}
+
+/** The guard first: what follows may open a port. */
+function aspectsOf({ kernel }: Ports, request: Request, attachment: BridgeAttachment): Aspect[] {
+  const { host } = kernel
+  const guards = spoofGuards(attachment, request)
+  const entries = masqueradeEntries(attachment, request)
+  const gateways = attachment.gateways.map(Prefix.parse)
+  return [
+    { check: () => checkSpoofGuards(host.nft, guards), mend: () => addSpoofGuards(host.nft, guards) },
+    {
+      check: async () => checkBridge(attachment, await host.rtnl.findLink(attachment.bridge), undefined),
+      mend: () => mendBridge(host, attachment),
+    },
+    { check: async () => checkPort(host, attachment), mend: () => mendPort(host, attachment) },
+    {
+      check: () => checkGateway(host, attachment),
+      mend: () => mendGateway(host, attachment, gateways),
+    },
+    { check: () => checkMasquerade(host.nft, entries), mend: () => addMasquerade(host.nft, entries) },
+  ]
+}
+
+async function mendBridge({ rtnl }: Namespace, { bridge, promisc }: BridgeAttachment): Promise<void> {
+  const link = await rtnl.findLink(bridge)
+  // A bridge that is gone took its ports' place with it; one that is promiscuous may be so for another network.
+  if (link?.kind !== 'bridge') return
+  await rtnl.apply({
+    change: 'set link',
+    link: link.index,
+    set: { up: true, ...(promisc ? { promisc } : {}) },
+  })
+}
+
+async function checkPort(host: Namespace, attachment: BridgeAttachment): Promise<string[]> {
+  const port = await host.rtnl.findLink(attachment.hostIfname)
+  const bridge = await host.rtnl.findLink(attachment.bridge)
+  return [
+    ...checkHostEnd(attachment, port, bridge),
+    ...(port === undefined ? [] : checkHostSysctls(host, attachment)),
+  ]
+}
+
+/** Only what is still the pod's by its MAC, and not plugged in elsewhere by somebody. */
+async function mendPort(host: Namespace, attachment: BridgeAttachment): Promise<void> {
+  const { rtnl, sysctl } = host
+  const port = await rtnl.findLink(attachment.hostIfname)
+  const bridge = await rtnl.findLink(attachment.bridge)
+  if (port?.mac !== attachment.hostMac) return
+  sysctl.set(...hostSysctls(port.name))
+  const { mtu, hairpin, isolated } = attachment
+  const isPlugged = await plugIn(host, port, bridge)
+  const set: LinkSettings = { mtu, up: true, ...(isPlugged ? { hairpin, isolated } : {}) }
+  await rtnl.apply({ change: 'set link', link: port.index, set })
+}
+
+async function plugIn({ rtnl }: Namespace, port: Link, bridge: Link | undefined): Promise<boolean> {
+  if (port.master !== undefined) return port.master === bridge?.index
+  if (bridge?.kind !== 'bridge') return false
+  await rtnl.apply({ change: 'set link', link: port.index, set: { master: bridge.index } })
+  return true
+}
+
+async function mendGateway(
+  host: Namespace,
+  { bridge }: BridgeAttachment,
+  gateways: readonly Prefix[],
+): Promise<void> {
+  const link = await host.rtnl.findLink(bridge)
+  // Another address in the pods' subnet is somebody's decision: told, not overridden.
+  if (link?.kind === 'bridge')
+    await ensureGateways(host.rtnl, link, { gateways, force: false, onChange: () => {} })
+  const families = new Set(gateways.map(({ family }) => family))
+  host.sysctl.set(...(await planForwarding(host, families)))
+}
