@@ -1,0 +1,104 @@
+import {
+  chmodSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'tap'
+
+import { run } from './commands.ts'
+import { PLUGINS } from './registry.ts'
+
+const ABOUT = {
+  version: '1.2.3',
+  executable: '/x/podwire',
+  plugins: PLUGINS,
+  upstreamNames: { bridge: 'cni-bridge', 'host-local': 'ipam-host-local' },
+  openPorts: () => Promise.reject(new Error('no command here opens ports')),
+}
+
+const ROWS = [
+  { words: ['version'], exitStatus: 0, stdout: /^1\.2\.3\n$/, stderr: /^$/ },
+  { words: ['--version'], exitStatus: 0, stdout: /^1\.2\.3\n$/, stderr: /^$/ },
+  {
+    words: ['help'],
+    exitStatus: 0,
+    stdout: /podwire install DIR.*cni-bridge, ipam-host-local/s,
+    stderr: /^$/,
+  },
+  { words: [], exitStatus: 2, stdout: /^$/, stderr: /podwire install DIR/ },
+  { words: ['nosuch'], exitStatus: 2, stdout: /^$/, stderr: /^no command "nosuch"\n\nPodwire 1\.2\.3/ },
+  { words: ['constructor'], exitStatus: 2, stdout: /^$/, stderr: /^no command "constructor"/ },
+  {
+    words: ['install'],
+    exitStatus: 2,
+    stdout: /^$/,
+    stderr: /^usage: podwire install DIR \[--upstream-names\]\n$/,
+  },
+  {
+    words: ['install', 'a', 'b'],
+    exitStatus: 2,
+    stdout: /^$/,
+    stderr: /^usage: podwire install DIR \[--upstream-names\]\n$/,
+  },
+  {
+    words: ['install', '/nonexistent'],
+    exitStatus: 1,
+    stdout: /^$/,
+    stderr: /^podwire install: ENOENT.*'\/nonexistent'\n$/,
+  },
+]
+
+for (const { words, ...outcome } of ROWS) {
+  test(`podwire answers with status ${outcome.exitStatus} when its words are [${words.join(' ')}]`, async (t) => {
+    t.match(await run(words, ABOUT), outcome)
+  })
+}
+
+test('install puts the executable and its names into the directory, again and again', async (t) => {
+  const root = t.testdir({ source: 'first', bin: { 'cni-bridge': 'an older plugin' } })
+  const [executable, directory] = [join(root, 'source'), join(root, 'bin')]
+  for (const content of ['first', 'second']) {
+    writeFileSync(executable, content)
+    t.equal((await run(['install', directory], { ...ABOUT, executable })).exitStatus, 0)
+    t.same(
+      readdirSync(directory).sort(),
+      ['cni-bridge', 'ipam-host-local', 'podwire'],
+      'and leaves nothing else',
+    )
+    t.equal(readFileSync(join(directory, 'cni-bridge'), 'utf8'), content)
+    t.equal(statSync(join(directory, 'podwire')).mode & 0o777, 0o755)
+    t.equal(readlinkSync(join(directory, 'ipam-host-local')), 'podwire')
+  }
+})
+
+test('install leaves the executable alone when it runs from the directory', async (t) => {
+  const directory = t.testdir({ podwire: 'itself' })
+  const executable = join(directory, 'podwire')
+  chmodSync(executable, 0o755)
+  const before = lstatSync(executable).ino
+  const { stdout } = await run(['install', directory], { ...ABOUT, executable })
+  t.match(stdout, `${executable}: is what is running\n`)
+  t.equal(lstatSync(executable).ino, before)
+})
+
+test('install adds upstream’s names when asked to', async (t) => {
+  const root = t.testdir({ source: 'it', bin: {} })
+  const { exitStatus } = await run(['install', join(root, 'bin'), '--upstream-names'], {
+    ...ABOUT,
+    executable: join(root, 'source'),
+  })
+  t.equal(exitStatus, 0)
+  t.same(readdirSync(join(root, 'bin')).sort(), [
+    'bridge',
+    'cni-bridge',
+    'host-local',
+    'ipam-host-local',
+    'podwire',
+  ])
+  t.equal(readlinkSync(join(root, 'bin', 'host-local')), 'podwire')
+})

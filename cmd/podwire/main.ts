@@ -1,0 +1,78 @@
+// The executable of all names: what it does goes by the name that it was called by (links and copies alike).
+// Start-up is a budget: everything else is loaded when it is known to be needed (in the executable start.ts is first).
+
+import { basename } from 'node:path'
+
+import type { Outcome } from '../../lib/cni/skel.ts'
+import type { Ports } from '../../lib/host/ports.ts'
+import type { Log } from '../../lib/log/log.ts'
+import { findPlugin, PLUGIN_NAMES, PLUGINS, UPSTREAM_NAMES } from './registry.ts'
+import { readAll, writeAll } from './stdio.ts'
+import { version } from './version.ts'
+
+async function main(): Promise<number> {
+  const name = basename(process.argv0)
+  const plugin = findPlugin(name)
+  if (plugin === undefined) return runCommand(name)
+  const { invoke } = await import('../../lib/cni/skel.ts')
+  const log = await openLog()
+  const call = { environment: process.env, readStdin: () => readAll(0) }
+  const outcome = await invoke(plugin, () => openPorts(log), call, { version, name })
+  logOutcome(log, name, outcome)
+  await writeAll(2, outcome.stderr)
+  const delivered = await writeAll(1, outcome.stdout)
+  return delivered ? outcome.exitStatus : 1
+}
+
+/** Only called when a verb really runs: VERSION and bad input open nothing. */
+async function openPorts(log: Log | undefined): Promise<Ports> {
+  const { openPorts: open } = await import('../../lib/host/open-ports.ts')
+  return open({ environment: process.env, executable: process.execPath, findPlugin, log })
+}
+
+/** A log that cannot be written must not keep a pod from its network. */
+async function openLog(): Promise<Log | undefined> {
+  if (!process.env['PODWIRE_LOG']) return undefined
+  const { openLog: open } = await import('../../lib/log/open-log.ts')
+  try {
+    return await open(process.env)
+  } catch (error) {
+    await writeAll(2, `podwire: PODWIRE_LOG: ${error instanceof Error ? error.message : error}\n`)
+    return undefined
+  }
+}
+
+function logOutcome(log: Log | undefined, plugin: string, { exitStatus, stdout }: Outcome): void {
+  const fields = { plugin, exitStatus, durationMs: Math.round(performance.now()) }
+  if (exitStatus === 0) log?.info(fields, 'done')
+  else log?.error({ ...fields, answer: stdout }, 'refused')
+}
+
+/** What a person calls: `podwire <command>`. */
+async function runCommand(name: string): Promise<number> {
+  if (process.env['CNI_COMMAND'] !== undefined) {
+    const names = [...PLUGIN_NAMES, ...Object.keys(UPSTREAM_NAMES)]
+    await writeAll(2, `no plugin is called "${name}"; there are ${names.join(', ')}\n`)
+    return 2
+  }
+  const { run } = await import('./commands.ts')
+  const outcome = await run(process.argv.slice(2), {
+    version,
+    executable: process.execPath,
+    plugins: PLUGINS,
+    upstreamNames: UPSTREAM_NAMES,
+    openPorts: () => openPorts(undefined),
+  })
+  await writeAll(2, outcome.stderr)
+  await writeAll(1, outcome.stdout)
+  return outcome.exitStatus
+}
+
+main().then(
+  (status) => process.exit(status),
+  (error: unknown) => {
+    // The skeleton answers every failure of a plugin; what comes here is a failure of Podwire itself.
+    console.error(error)
+    process.exit(1)
+  },
+)
