@@ -1,0 +1,28 @@
+// Every case there is, by area: a test file and a text of expected outcomes each.
+
+import { badInputCases } from './cases/bad-input.ts'
+import { badNamespaceCases } from './cases/bad-namespace.ts'
+import { badStoreCases } from './cases/bad-store.ts'
+import { bridgeFieldCases } from './cases/bridge-fields.ts'
+import { checkCases } from './cases/check.ts'
+import { delCases } from './cases/del.ts'
+import { failedAddCases } from './cases/failed-add.ts'
+import { foreignCases } from './cases/foreign.ts'
+import { hostLocalCases } from './cases/host-local.ts'
+import { resultFormatCases } from './cases/result-formats.ts'
+import { trafficCases } from './cases/traffic.ts'
+import type { Case } from './harness/case.ts'
+
+export const AREAS = {
+  'bad-input': [...badInputCases, ...badNamespaceCases, ...badStoreCases],
+  'bridge-fields': bridgeFieldCases,
+  check: checkCases,
+  del: delCases,
+  'failed-add': failedAddCases,
+  foreign: foreignCases,
+  'host-local': hostLocalCases,
+  'result-formats': resultFormatCases,
+  traffic: trafficCases,
+} as const satisfies Readonly<Record<string, readonly Case[]>>
+
+export type Area = keyof typeof AREAS

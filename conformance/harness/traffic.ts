@@ -1,0 +1,34 @@
+// Packets: who reaches whom, and under which address.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import type { Namespace } from './node.ts'
+import type { Stage } from './stage.ts'
+
+const PEER = fileURLToPath(import.meta.resolve('./peer-address.ts'))
+
+/** One packet, and its answer within a second. */
+export async function ping(stage: Stage, from: Namespace, address: string): Promise<boolean> {
+  const { status } = await stage.node.exec(['ping', '-c', '1', '-W', '1', '-n', address], { inside: from })
+  return status === 0
+}
+
+/** Starts a server in the namespace that tells callers under which address they arrive. @returns how to end it */
+export async function serve({ name }: Namespace): Promise<() => Promise<void>> {
+  const child = spawn('ip', ['netns', 'exec', name, process.execPath, PEER, 'serve'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const closed = once(child, 'close')
+  await once(child.stdout, 'data')
+  return async () => {
+    child.kill()
+    await closed
+  }
+}
+
+/** @returns the address that the server sees, or why there is no answer */
+export async function askPeer(stage: Stage, from: Namespace, address: string): Promise<string> {
+  const { stdout } = await stage.node.exec([process.execPath, PEER, 'ask', address], { inside: from })
+  return stdout.trim()
+}

@@ -1,0 +1,214 @@
+// Upstream's own test titles, and what became of each here. Its tests call functions; ours run binaries: a title is
+// replayed when a case shows the same behaviour from outside.
+
+export interface Title {
+  readonly suite: 'bridge' | 'host-local' | 'allocator' | 'config' | 'range' | 'range set' | 'disk' | 'skel'
+  readonly title: string
+  readonly status: 'replayed' | 'not applicable' | 'planned'
+  /** Replayed: titles of cases, or names of rows in the tables of bad input. Otherwise: why. */
+  readonly by: string | readonly string[]
+}
+
+type Row = readonly [title: string, by: string | readonly string[]]
+
+function replayed(suite: Title['suite'], rows: readonly Row[]): Title[] {
+  return rows.map(([title, by]) => ({ suite, title, status: 'replayed', by }))
+}
+
+function planned(suite: Title['suite'], by: string, titles: readonly string[]): Title[] {
+  return titles.map((title) => ({ suite, title, status: 'planned', by }))
+}
+
+function notApplicable(suite: Title['suite'], by: string, titles: readonly string[]): Title[] {
+  return titles.map((title) => ({ suite, title, status: 'not applicable', by }))
+}
+
+const BRIDGE: readonly Title[] = [
+  ...replayed('bridge', [
+    ['creates a bridge', 'bridge makes a pod with an address when nothing else is asked for'],
+    ['handles an existing bridge', 'an existing bridge is used as it is'],
+    ['default route with ADD/DEL, IPv4', 'bridge prints a result of 1.0.0 when the pod has IPv4'],
+    ['default route with ADD/DEL, IPv6', 'bridge prints a result of 1.0.0 when the pod has IPv6'],
+    ['default route with ADD/DEL, dual stack', 'isDefaultGateway gives the pod default routes'],
+    [
+      'default route with ADD/DEL, three subnets',
+      'bridge makes a pod with three addresses when there are three range sets',
+    ],
+    ['default route with ADD/DEL, resolvConf', 'host-local: a name server comes from resolvConf'],
+    ['l2 bridge and veth with ADD/DEL', 'a pod without ipam has a link and no address'],
+    ['l2 bridge at 0.1.0 and 0.2.0', 'bridge prints a result of 0.2.0 when there is no ipam'],
+    ['three subnets at 0.2.0', 'two sets of a family below 0.3.0'],
+    [
+      'deconfigures an unconfigured bridge with DEL',
+      'DEL takes everything back when the attachment was never added',
+    ],
+    [
+      'ensure bridge address, v4',
+      [
+        'a failed ADD leaves nothing when the bridge has another address',
+        'forceAddress replaces another IPv4 address of the bridge',
+      ],
+    ],
+    [
+      'ensure bridge address, v6 overlapping',
+      'a failed ADD leaves nothing when the bridge has another IPv6 address that overlaps',
+    ],
+    ['ensure bridge address, v6 not overlapping', 'an IPv6 address of another subnet stays on the bridge'],
+    ['ensure promiscuous mode on bridge', 'promiscMode makes the bridge promiscuous'],
+    [
+      'creates a bridge with a stable MAC address',
+      [
+        'the bridge keeps its MAC and its ports theirs when pods come and go',
+        'the bridge keeps its MAC when it has no address',
+      ],
+    ],
+    ['explicit MAC from CNI_ARGS', 'the MAC comes from CNI_ARGS when nothing else gives one'],
+    ['explicit MAC from Args', 'the MAC comes from args.cni before CNI_ARGS'],
+    ['explicit MAC from RuntimeConfig', 'the MAC comes from runtimeConfig before all others'],
+    [
+      'checks ip release in case of error',
+      'a failed ADD leaves nothing when a route has a next hop that cannot be reached',
+    ],
+    [
+      'bridge and ipMasq rules',
+      ['ipMasq hides IPv4 pods behind the node', 'ipMasq hides pods of both families behind the node'],
+    ],
+    ['ADD/DEL/CHECK at 0.4.0', 'CHECK is content right after ADD when cniVersion is 0.4.0'],
+    ['ADD/DEL/CHECK at 1.0.0', 'CHECK is content right after ADD when cniVersion is 1.0.0'],
+  ]),
+  ...planned('bridge', 'comes with the VLAN fields', [
+    'vlan trunk parse table',
+    'l2 vlan id 100',
+    'l2 vlanTrunk 101,200~210',
+    'l2 vlan 100 + vlanTrunk',
+    'l2 vlan 100 and no default vlan',
+    'default route and vlanID 100',
+    'default route, vlanID 100 and no default vlan',
+    'check vlan id when loading net conf',
+  ]),
+  ...planned('bridge', 'comes with the rest of the fields', [
+    'mac spoof-check',
+    'fail when both IPAM and DisableContainerInterface',
+    'container veth peer state down',
+    'port-isolation off / on',
+    'ipMasqBackend iptables / nftables',
+  ]),
+]
+
+const HOST_LOCAL: readonly Title[] = [
+  ...replayed('host-local', [
+    ['allocates and releases addresses with ADD/DEL', 'host-local: each range set gives an address'],
+    [
+      'allocates and releases addresses on specific interface with ADD/DEL',
+      'host-local: another interface of a container has an address of its own',
+    ],
+    [
+      'repeat allocating addresses on specific interface for same container ID with ADD',
+      'host-local: a second ADD of an attachment is refused and takes nothing from the first',
+    ],
+    ["doesn't error when passed an unknown ID on DEL", 'host-local: DEL of what was never added is fine'],
+    ['verify no error message on initial subnet creation', 'host-local: the old flat form is a range set'],
+    ['custom IP by config args', 'host-local: an address is requested in args.cni.ips'],
+    [
+      'custom IPs from multiple protocols',
+      'host-local: addresses of both families are requested in args.cni.ips',
+    ],
+    [
+      'fails if a requested custom IP is not used',
+      'host-local: more requested addresses than range sets are refused',
+    ],
+  ]),
+  ...planned('host-local', 'comes with the import of upstream’s directory layout', [
+    'verify DEL works on backwards compatible allocate',
+    'ignores whitespace in disk files',
+  ]),
+]
+
+const IPAM_PACKAGES: readonly Title[] = [
+  ...replayed('allocator', [
+    ['should allocate all IPs round robin', 'host-local: addresses go round before one is given again'],
+    [
+      'should not allocate the broadcast address',
+      'host-local: a small subnet gives all but network, gateway and broadcast',
+    ],
+    ['must allocate the requested IP', 'host-local: an address is requested in CNI_ARGS'],
+    ['fail when requested IP is allocated', 'host-local: a requested address that another holds is refused'],
+    [
+      'fail when requested IP is after RangeEnd or before RangeStart',
+      'host-local: a requested address that is in no range is refused',
+    ],
+    ['two ranges in a set', 'host-local: the ranges of a set serve one after another'],
+    ['out of IPs: meaningful error', 'host-local: an exhausted set takes nothing from the sets before it'],
+  ]),
+  ...notApplicable('allocator', 'about the iterator inside; ours has none, and an order of its own', [
+    'RangeIter: loop from the beginning / end / middle',
+    'lastReserved at the end of one of multiple ranges',
+    'no lastReserved',
+  ]),
+  ...replayed('config', [
+    ['old-style', 'host-local: the old flat form is a range set'],
+    ['new-style', 'host-local: each range set gives an address'],
+    ['mixed with runtime args', 'host-local: runtimeConfig.ipRanges come before all'],
+    ['CNI_ARGS without prefix', 'host-local: an address is requested in CNI_ARGS'],
+    ['CNI_ARGS with prefix', 'host-local: an address is requested in CNI_ARGS with a prefix length'],
+    ['config args without prefix', 'host-local: an address is requested in args.cni.ips'],
+    ['config args with prefix', 'host-local: an address is requested in args.cni.ips with a prefix length'],
+    ['overlap between sets', 'sets that overlap'],
+    ['overlap within a set', 'ranges of a set that overlap'],
+    ['different families in a set', 'gateway of the other family'],
+    ['too many ranges of a family at 0.2.0', 'two sets of a family below 0.3.0'],
+    ['one v4 and one v6 at 0.2.0', 'bridge prints a result of 0.2.0 when the pod has both families'],
+    ['custom IPs from runtimeConfig', 'host-local: addresses are requested in runtimeConfig.ips'],
+  ]),
+  ...replayed('range', [
+    ['defaults v4', 'host-local: each range set gives an address'],
+    ['defaults v6', 'host-local: each range set gives an address'],
+    ['reject v4 with host bits', 'host bits'],
+    ['reject v6 with host bits', 'host bits of IPv6'],
+    ['reject invalid start', 'rangeStart outside'],
+    ['reject invalid end', 'rangeEnd outside'],
+    ['parse all fields', 'host-local: the old flat form is a range set'],
+  ]),
+  ...notApplicable('range', 'ours hands out addresses of /31 and /32 (/127 and /128) too', [
+    'reject too small a subnet',
+  ]),
+  ...notApplicable('range', 'of a function; the table is in lib/ipam', ['in-range v4 / v6', 'overlap table']),
+  ...notApplicable('range set', 'of a function; the table is in lib/ipam', [
+    'membership',
+    'overlaps within',
+    'outside',
+  ]),
+  ...notApplicable('disk', 'ours has no lock file of upstream’s kind', [
+    'lock: file path',
+    'lock: folder path',
+  ]),
+]
+
+const SKEL: readonly Title[] = [
+  ...replayed('skel', [
+    [
+      'missing env per command',
+      ['ADD with no variables', 'CHECK with no variables', 'DEL with no variables'],
+    ],
+    ['invalid container id', 'container id "a/b"'],
+    ['ifname is too long', 'interface name of 16'],
+    ['ifname is . or ..', 'interface name .'],
+    [
+      'ifname has / or : or whitespace',
+      ['interface name "a/b"', 'interface name "a:b"', 'interface name "a b"'],
+    ],
+    ['unsupported version', 'an unknown version'],
+    ['bad name', ['an empty name', 'name "a/b"']],
+    ['CHECK below 0.4.0', 'CHECK below 0.4.0'],
+    ['GC and STATUS below 1.1.0', ['GC below 1.1.0', 'STATUS below 1.1.0']],
+    ['missing cniVersion is 0.1.0', 'bridge prints a result of 0.1.0 when the config has no cniVersion'],
+    [
+      'empty CNI_COMMAND prints the about text',
+      'bridge says on stderr what it is when CNI_COMMAND is empty, whatever else is wrong',
+    ],
+    ['VERSION', 'bridge lists the versions of the spec when VERSION is called with nothing else'],
+    ['netns is the same', 'bridge refuses a namespace path that is the plugin’s own'],
+  ]),
+]
+
+export const TITLES: readonly Title[] = [...BRIDGE, ...HOST_LOCAL, ...IPAM_PACKAGES, ...SKEL]
