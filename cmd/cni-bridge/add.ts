@@ -21,6 +21,7 @@ import { NftError } from '../../lib/nftables/error.ts'
 import { addMasquerade, removeMasquerade } from '../../lib/nftables/podwire-table.ts'
 import { addSpoofGuards, removeSpoofGuards } from '../../lib/nftables/spoof-table.ts'
 import { type Link, LOOPBACK_INDEX } from '../../lib/rtnl/link.ts'
+import type { Attachment } from '../../lib/state/attachments.ts'
 import { hostSysctls, podChanges, podSysctls, removeWire, wireChanges } from '../../lib/veth/pod-link.ts'
 import { type BridgeAttachment, masqueradeEntries, PLUGIN, spoofGuards } from './attachment.ts'
 import { removeAttachment } from './del.ts'
@@ -250,7 +251,25 @@ async function masquerade({ ports, request, attachment, undo }: Wiring): Promise
   const { nft } = ports.kernel.host
   const entries = masqueradeEntries(attachment, request)
   undo.push('remove the masquerade elements', () => removeMasquerade(nft, entries))
+  const isMended = await addMasquerade(nft, entries)
+  if (isMended) await restoreMasquerade(ports, request)
+}
+
+/** The table was not as we make it: flushed, most likely, and with it went what other pods had there. */
+async function restoreMasquerade(ports: Ports, request: Request): Promise<void> {
+  const { nft } = ports.kernel.host
+  const listEntries = () =>
+    listOthers(ports, request).flatMap((other) =>
+      masqueradeEntries(other.record, { ...request, ...other, name: other.network }),
+    )
+  const entries = listEntries()
   await addMasquerade(nft, entries)
+  // A DEL that ran meanwhile had taken its elements away before.
+  const valid = new Set(listEntries().map(({ comment }) => comment))
+  await removeMasquerade(
+    nft,
+    entries.filter(({ comment }) => !valid.has(comment)),
+  )
 }
 
 /** The bridge forwards to a port as soon as the kernel has seen its link come up, a moment after we have asked. */
@@ -264,16 +283,19 @@ async function awaitForwarding({ ports, attachment }: Wiring): Promise<void> {
 }
 
 /** What else is attached, all of it or to one bridge. */
-function listOthers(ports: Ports, request: Request, bridge?: string): BridgeAttachment[] {
-  const { containerId, ifname, network } = attachmentKey(PLUGIN, request)
+function listOthers(ports: Ports, request: Request, bridge?: string): OtherAttachment[] {
+  const own = attachmentKey(PLUGIN, request)
   return ports.attachments
     .list({ plugin: PLUGIN })
     .filter(
-      (other) => other.containerId !== containerId || other.ifname !== ifname || other.network !== network,
+      (other) =>
+        other.containerId !== own.containerId || other.ifname !== own.ifname || other.network !== own.network,
     )
-    .map(({ record }) => record as BridgeAttachment)
-    .filter((other) => bridge === undefined || other.bridge === bridge)
+    .map((other) => ({ ...other, record: other.record as BridgeAttachment }))
+    .filter(({ record }) => bridge === undefined || record.bridge === bridge)
 }
+
+type OtherAttachment = Attachment & { readonly record: BridgeAttachment }
 
 function unlessGone(error: unknown): void {
   if (!isNotFound(error)) throw error

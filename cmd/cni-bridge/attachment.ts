@@ -34,6 +34,8 @@ export interface BridgeAttachment {
   readonly masquerade: readonly MasqueradeRecord[]
   /** Frames that do not come from podMac are dropped at the port. */
   readonly macSpoofCheck: boolean
+  /** Not by us: what is expected of a pod that upstream's plugin attached. Never recorded. */
+  readonly unrecorded?: true
   /** The `ipam` section that the addresses came from; DEL releases them by it, whatever the config says then. */
   readonly ipam: Readonly<Record<string, unknown>> | null
 }

@@ -74,7 +74,9 @@ async function expectAttachment(
     { result: prevResult, section: ipamSection(request) },
     (n) => new Uint8Array(n),
   )
-  return { ...planned, hostIfname: host.name, hostMac: parseMac(host.mac), podMac }
+  // Upstream masquerades and guards by rules of its own, and leaves lo and some sysctls alone.
+  const notOurs = { masquerade: [], macSpoofCheck: false, unrecorded: true } as const
+  return { ...planned, ...notOurs, hostIfname: host.name, hostMac: parseMac(host.mac), podMac }
 }
 
 /** What the runtime remembers must be about this attachment. */

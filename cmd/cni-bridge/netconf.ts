@@ -73,7 +73,7 @@ export function parseNetconf(request: Request): BridgeNetconf {
   refuseContradictions(netconf)
   refuseUnsupported(netconf)
   // IP and GATEWAY are for the IPAM plugin: one CNI_ARGS serves both.
-  requireKnownArgs(request.args, ['MAC', 'IP', 'GATEWAY'])
+  if (request.command !== 'STATUS') requireKnownArgs(request.args, ['MAC', 'IP', 'GATEWAY'])
   return {
     ...netconf,
     isGateway: netconf.isGateway || netconf.isDefaultGateway,

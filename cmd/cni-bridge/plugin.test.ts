@@ -1,6 +1,8 @@
 // The verbs on a node in memory: what they make, and that nothing is left of what failed or was taken away.
 
 import { test } from 'tap'
+import { podwireTable } from '../../lib/nftables/masquerade-rules.ts'
+import { listMasquerade } from '../../lib/nftables/podwire-table.ts'
 import { attach, makeNode, NETCONF, type Scene } from './node.fixture.ts'
 import { plugin } from './plugin.ts'
 
@@ -129,6 +131,23 @@ test('ADD refuses an attachment that is there, and takes nothing from it', async
   const before = scene.dump()
   await t.rejects(attach(scene), { message: 'pod-1 is already attached to net by eth0' })
   t.equal(scene.dump(), before)
+})
+
+test('ADD brings back what other pods had when the rules were flushed', async (t) => {
+  const scene = makeNode()
+  await attach(scene, NETCONF, { containerId: 'pod-2' })
+  const { nft } = scene.kernel.host
+  await nft.apply([{ verb: 'destroy', table: podwireTable }])
+  await attach(scene, NETCONF)
+  const owners = (await listMasquerade(nft)).map(({ address, comment }) => `${address} ${comment}`)
+  t.ok(
+    owners.some((owner) => owner.endsWith('net pod-2 eth0')),
+    owners.join(', '),
+  )
+  t.ok(
+    owners.some((owner) => owner.endsWith('net pod-1 eth0')),
+    owners.join(', '),
+  )
 })
 
 test('ADD clears away what an earlier one left that was killed', async (t) => {

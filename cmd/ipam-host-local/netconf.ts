@@ -91,7 +91,7 @@ export function parseNetconf(request: Request): HostLocalNetconf {
   const { ipam, runtimeConfig, args } = decode(outerSchema, request.netconf)
   if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key")
   // MAC is for the plugin that delegates to us: one CNI_ARGS serves both.
-  requireKnownArgs(request.args, ['IP', 'MAC'])
+  if (request.command !== 'STATUS') requireKnownArgs(request.args, ['IP', 'MAC'])
   const requested = [
     ...parseRequested('CNI_ARGS: IP', splitIp(request.args.get('IP'))),
     ...parseRequested('args.cni.ips', args.cni.ips),

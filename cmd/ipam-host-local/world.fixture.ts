@@ -104,6 +104,7 @@ export class World {
       files: { find: (path) => FILES[path] },
       clock: { nowMs: () => this.nowMs },
       log: {
+        isDebug: false,
         debug: () => undefined,
         info: (fields, message) => void this.logged.push(`info ${message} ${JSON.stringify(fields)}`),
         error: (fields, message) => void this.logged.push(`error ${message} ${JSON.stringify(fields)}`),

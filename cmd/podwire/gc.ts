@@ -3,7 +3,6 @@
 
 import type { Plugin } from '../../lib/cni/plugin.ts'
 import type { Request } from '../../lib/cni/request.ts'
-import { NEWEST_VERSION } from '../../lib/cni/versions.ts'
 import { Failures } from '../../lib/host/failures.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 
@@ -38,6 +37,8 @@ export async function gc(
 }
 
 function gcRequest(name: string, path: readonly string[]): Request {
+  // Not the newest: delegates of others are asked to DEL in this version, and older ones do not know 1.1.0.
+  const cniVersion = '1.0.0'
   return {
     command: 'GC',
     containerId: '',
@@ -47,9 +48,9 @@ function gcRequest(name: string, path: readonly string[]): Request {
     path,
     netnsOverride: false,
     stdin: '',
-    netconf: { cniVersion: NEWEST_VERSION, name },
+    netconf: { cniVersion, name },
     name,
-    cniVersion: NEWEST_VERSION,
+    cniVersion,
     prevResult: undefined,
     environment: { CNI_PATH: path.join(':') },
   }

@@ -34,13 +34,14 @@ export interface HostOptions {
 }
 
 export function openPorts({ environment, executable, findPlugin, log = silentLog }: HostOptions): Ports {
-  const { PODWIRE_STATE_DIR: stateDir = DEFAULT_STATE_DIR, PODWIRE_TRACE: trace } = environment
+  const { PODWIRE_STATE_DIR, PODWIRE_TRACE: trace } = environment
+  const stateDir = PODWIRE_STATE_DIR || DEFAULT_STATE_DIR
   const boot = once(() => bootId((path) => files.find(path)))
   const attachments = once(() =>
     SqliteAttachmentStore.open(`${stateDir}/${ATTACHMENTS_FILE}`, { bootId: boot() }),
   )
   const leases = new Map<string, LeaseStore>()
-  const kernel = new LiveKernel(trace === 'netlink' ? traceToStderr : undefined)
+  const kernel = new LiveKernel(trace === 'netlink' ? traceToStderr : traceToLog(log))
   const openLeases = (dataDir: string) => {
     const store =
       leases.get(dataDir) ?? SqliteLeaseStore.open(`${dataDir}/${LEASES_FILE}`, { bootId: boot() })
@@ -95,6 +96,11 @@ const files: Files = {
       throw error
     }
   },
+}
+
+/** At level debug every message to and from the kernel is a line of the log. */
+function traceToLog(log: Log): Trace | undefined {
+  return log.isDebug ? (line) => log.debug({ netlink: line }, 'netlink') : undefined
 }
 
 const traceToStderr: Trace = (line) => {

@@ -6,14 +6,16 @@ type Environment = Readonly<Record<string, string | undefined>>
 export type LogFields = Readonly<Record<string, unknown>>
 
 export interface Log {
-  /** Each step of a call. */
+  /** Whether debug lines are written: making them costs more than the call. */
+  readonly isDebug: boolean
+  /** Every message to and from the kernel. */
   debug(fields: LogFields, message: string): void
   /** A call, when it is done. */
   info(fields: LogFields, message: string): void
   error(fields: LogFields, message: string): void
 }
 
-export const silentLog: Log = { debug() {}, info() {}, error() {} }
+export const silentLog: Log = { isDebug: false, debug() {}, info() {}, error() {} }
 
 /** What a line about this call carries: the attachment, the pod, and the trace (W3C Trace Context). */
 export function callFields(environment: Environment): LogFields {

@@ -22,6 +22,7 @@ export function openPinoLog({ target, level = 'info', fields }: PinoLogOptions):
     stream,
   )
   return {
+    isDebug: logger.isLevelEnabled('debug'),
     debug: (more, message) => logger.debug(more, message),
     info: (more, message) => logger.info(more, message),
     error: (more, message) => logger.error(more, message),

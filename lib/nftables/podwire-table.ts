@@ -57,9 +57,11 @@ function byFamily<T extends { readonly address: IpAddress }>(entries: readonly T
  * Costs one transaction and one list of rules when the table is as it should be; else it is made so, and the
  * transaction done again with it. All or nothing, up to 30 entries.
  *
+ * @returns whether the table was not as it should be: then other pods' elements may be gone too
  * @throws NftError EEXIST when something that is not ours has the name of the table's maps
  */
-export async function addMasquerade(nft: Nft, entries: readonly MasqueradeEntry[]): Promise<void> {
+export async function addMasquerade(nft: Nft, entries: readonly MasqueradeEntry[]): Promise<boolean> {
+  let isMended = false
   for (const chunk of chunks(entries, ADDED_AT_ONCE)) {
     const elements = new Map([...byFamily(chunk)].map(([family, list]) => [family, list.map(elementOf)]))
     const replace = elementOperations(elements, ['destroy', 'add'])
@@ -69,7 +71,9 @@ export async function addMasquerade(nft: Nft, entries: readonly MasqueradeEntry[
       if (ruleDifferences(subnets, rules).length === 0) continue
     }
     await mend(nft, subnets, replace)
+    isMended = true
   }
+  return isMended
 }
 
 /** Makes the table whole for these subnets, with the pods' elements; and then for all others that have a chain. */
