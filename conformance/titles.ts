@@ -76,17 +76,21 @@ const BRIDGE: readonly Title[] = [
     ['ADD/DEL/CHECK at 0.4.0', 'CHECK is content right after ADD when cniVersion is 0.4.0'],
     ['ADD/DEL/CHECK at 1.0.0', 'CHECK is content right after ADD when cniVersion is 1.0.0'],
   ]),
-  ...planned('bridge', 'comes with the VLAN fields', [
-    'vlan trunk parse table',
-    'l2 vlan id 100',
-    'l2 vlanTrunk 101,200~210',
-    'l2 vlan 100 + vlanTrunk',
-    'l2 vlan 100 and no default vlan',
-    'default route and vlanID 100',
-    'default route, vlanID 100 and no default vlan',
-    'check vlan id when loading net conf',
-  ]),
-  ...planned('bridge', 'comes with the rest of the fields', [
+  ...planned(
+    'bridge',
+    'on a kernel that filters VLANs; cmd/cni-bridge/vlan.test.ts plays it on the fake kernel',
+    [
+      'vlan trunk parse table',
+      'l2 vlan id 100',
+      'l2 vlanTrunk 101,200~210',
+      'l2 vlan 100 + vlanTrunk',
+      'l2 vlan 100 and no default vlan',
+      'default route and vlanID 100',
+      'default route, vlanID 100 and no default vlan',
+      'check vlan id when loading net conf',
+    ],
+  ),
+  ...planned('bridge', 'black-box; cmd/cni-bridge/*.test.ts play it', [
     'mac spoof-check',
     'fail when both IPAM and DisableContainerInterface',
     'container veth peer state down',
@@ -118,10 +122,11 @@ const HOST_LOCAL: readonly Title[] = [
       'host-local: more requested addresses than range sets are refused',
     ],
   ]),
-  ...planned('host-local', 'comes with the import of upstream’s directory layout', [
-    'verify DEL works on backwards compatible allocate',
-    'ignores whitespace in disk files',
-  ]),
+  ...planned(
+    'host-local',
+    'black-box; cmd/ipam-host-local/switching.test.ts plays it with upstream’s binary',
+    ['verify DEL works on backwards compatible allocate', 'ignores whitespace in disk files'],
+  ),
 ]
 
 const IPAM_PACKAGES: readonly Title[] = [

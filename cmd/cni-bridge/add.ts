@@ -1,7 +1,8 @@
 // ADD: a network namespace becomes a pod with an address, routes and a wire to the bridge.
 
 import { basename } from 'node:path'
-import { ensureBridge, ensureGateways, type OnChange } from '../../lib/bridge/bridge.ts'
+import { ensureBridge, type OnChange } from '../../lib/bridge/bridge.ts'
+import { type PortVlans, portVlanChanges } from '../../lib/bridge/port-vlans.ts'
 import { delegateAdd, delegateDel } from '../../lib/cni/delegate.ts'
 import { CNI_CODE, CniError, toCniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
@@ -21,10 +22,12 @@ import { NftError } from '../../lib/nftables/error.ts'
 import { addMasquerade, removeMasquerade } from '../../lib/nftables/podwire-table.ts'
 import { addSpoofGuards, removeSpoofGuards } from '../../lib/nftables/spoof-table.ts'
 import { type Link, LOOPBACK_INDEX } from '../../lib/rtnl/link.ts'
+import type { Rtnl } from '../../lib/rtnl/rtnl.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
 import { hostSysctls, podChanges, podSysctls, removeWire, wireChanges } from '../../lib/veth/pod-link.ts'
 import { type BridgeAttachment, masqueradeEntries, PLUGIN, spoofGuards } from './attachment.ts'
 import { removeAttachment } from './del.ts'
+import { ensureGateway, gatewayIfname } from './gateway.ts'
 import { ipamSection } from './ipam.ts'
 import { settleMtu } from './mtu.ts'
 import { type BridgeNetconf, parseNetconf } from './netconf.ts'
@@ -53,10 +56,10 @@ export async function add(ports: Ports, request: Request): Promise<Result> {
     await guardMac(wire)
     const bridge = await plugIn(wire)
     await configurePod(wire)
-    await serveAsGateway(wire, { bridge, force: netconf.forceAddress })
+    const gateway = await serveAsGateway(wire, { bridge, force: netconf.forceAddress })
     await masquerade(wire)
     await awaitForwarding(wire)
-    return bridgeResult(request, attachment, { bridge, ipam: ipam?.result, netconf })
+    return bridgeResult(request, attachment, { bridge, gateway, ipam: ipam?.result, netconf })
   } catch (error) {
     throw withUndoFailures(error, await undo.run())
   } finally {
@@ -141,29 +144,45 @@ async function openBridge(wiring: Wiring): Promise<Link> {
   const { ports, attachment } = wiring
   const { bridge: name, promisc, mtu } = attachment
   const hasOwnMac = (link: Link) => hasSetMac(ports.files, link)
-  const spec = { name, promisc, mtu, mac: macFromRandom(ports.random(6)), hasOwnMac }
+  const vlanFiltering = attachment.vlans !== undefined
+  const spec = { name, promisc, mtu, vlanFiltering, mac: macFromRandom(ports.random(6)), hasOwnMac }
   return ensureBridge(ports.kernel.host, spec, undoUnlessShared(wiring))
 }
 
 /** What other pods use by then is not ours to undo. */
-function undoUnlessShared({ ports, request, attachment, undo }: Wiring): OnChange {
+function undoUnlessShared(
+  { ports, request, attachment, undo }: Wiring,
+  isShared: (other: BridgeAttachment) => boolean = () => true,
+): OnChange {
   return (what, run) => {
     undo.push(what, () => {
-      if (listOthers(ports, request, attachment.bridge).length === 0) return run()
+      if (!listOthers(ports, request, attachment.bridge).some(({ record }) => isShared(record))) return run()
     })
   }
 }
 
 async function createWire({ ports, request, pod, attachment, undo }: Wiring, bridge: Link): Promise<void> {
   const { rtnl, sysctl } = ports.kernel.host
-  const { hostIfname, hostMac, podMac, mtu, hairpin, isolated } = attachment
+  const { hostIfname, hostMac, podMac, mtu, hairpin, isolated, vlans } = attachment
   const alias = ownerText(attachmentKey(PLUGIN, request))
   const wire = { hostIfname, hostMac, podIfname: request.ifname, podMac, mtu, alias }
   const { create, port } = wireChanges(wire, { master: bridge.index, hairpin, isolated }, pod.fd)
   await rtnl.apply(create).catch((error) => explainExisting(error, { request, pod, hostIfname }))
   undo.push(`remove ${hostIfname}`, () => removeWire(rtnl, wire))
   sysctl.set(...hostSysctls(hostIfname))
+  // Before it comes up: no frame of the pod's goes through another VLAN.
+  if (vlans !== undefined) await joinVlans(rtnl, hostIfname, { vlans, bridge })
   await rtnl.apply(port)
+}
+
+async function joinVlans(
+  rtnl: Rtnl,
+  hostIfname: string,
+  { vlans, bridge }: { vlans: PortVlans; bridge: Link },
+): Promise<void> {
+  const { index } = await rtnl.getLink(hostIfname)
+  const changes = portVlanChanges(index, vlans, bridge.vlanDefaultPvid ?? 0)
+  if (changes.length > 0) await rtnl.apply(...changes)
 }
 
 /** The words are upstream's: clients look for them. */
@@ -211,11 +230,13 @@ async function configurePod({ request, pod, attachment, undo }: Wiring): Promise
 async function serveAsGateway(
   wiring: Wiring,
   { bridge, force }: { bridge: Link; force: boolean },
-): Promise<void> {
+): Promise<Link | undefined> {
   const { ports, request, attachment, undo } = wiring
   const gateways = attachment.gateways.map(Prefix.parse)
   const { host } = ports.kernel
-  await ensureGateways(host.rtnl, bridge, { gateways, force, onChange: undoUnlessShared(wiring) })
+  const ifname = gatewayIfname(attachment)
+  const onChange = undoUnlessShared(wiring, (other) => gatewayIfname(other) === ifname)
+  const gateway = await ensureGateway(host, attachment, { bridge, random: ports.random, force, onChange })
   const families = new Set(gateways.map(({ family }) => family))
   for (const setting of await planForwarding(host, families)) {
     const before = host.sysctl.find(setting.key)
@@ -225,6 +246,7 @@ async function serveAsGateway(
     })
     host.sysctl.set(setting)
   }
+  return gateway
 }
 
 /** Before there is a port: no frame of the pod's goes unchecked. */

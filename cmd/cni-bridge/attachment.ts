@@ -1,6 +1,7 @@
 // What `cni-bridge` makes for one attachment, as plain JSON. ADD plans it, then does it; CHECK compares the kernel
 // with it; DEL takes it back, from the record alone.
 
+import type { PortVlans } from '../../lib/bridge/port-vlans.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import type { ResultIp, ResultRoute } from '../../lib/cni/result.ts'
 import { attachmentKey } from '../../lib/host/attachment-key.ts'
@@ -17,7 +18,7 @@ export const PLUGIN = 'cni-bridge'
 export interface BridgeAttachment {
   readonly bridge: string
   readonly promisc: boolean
-  /** Gateway addresses on the bridge, with prefix length; empty unless isGateway. */
+  /** Gateway addresses on the bridge or the interface of the VLAN, with prefix length; empty unless isGateway. */
   readonly gateways: readonly string[]
   readonly hostIfname: string
   readonly hostMac: MacAddress
@@ -25,6 +26,8 @@ export interface BridgeAttachment {
   readonly mtu: number
   readonly hairpin: boolean
   readonly isolated: boolean
+  /** Of the pod's port, on a bridge that keeps VLANs apart; absent when nothing is said of VLANs. */
+  readonly vlans?: PortVlans
   /** The pod's interface is up. */
   readonly up: boolean
   readonly enableDad: boolean

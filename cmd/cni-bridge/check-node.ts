@@ -1,11 +1,14 @@
 // CHECK, on the node: the bridge, the pod's port, the gateway, and what nftables has of the pod.
 
+import { describePortVlans, formatVlans } from '../../lib/bridge/port-vlans.ts'
+import { checkVlanGateway } from '../../lib/bridge/vlan-gateway.ts'
 import { forwardingSysctls } from '../../lib/host/forwarding.ts'
 import type { Namespace } from '../../lib/host/kernel.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
 import type { Link } from '../../lib/rtnl/link.ts'
 import { hostSysctls } from '../../lib/veth/pod-link.ts'
 import type { BridgeAttachment } from './attachment.ts'
+import { gatewayIfname } from './gateway.ts'
 
 /** @param mac  what prevResult says it was */
 export function checkBridge(
@@ -41,6 +44,22 @@ export function checkHostEnd(
   ])
 }
 
+/** On a bridge that keeps VLANs apart: the port's. */
+export async function checkPortVlans(
+  { rtnl }: Namespace,
+  { hostIfname, vlans }: BridgeAttachment,
+  { host, bridge }: { host: Link | undefined; bridge: Link | undefined },
+): Promise<string[]> {
+  if (vlans === undefined || host === undefined || bridge?.kind !== 'bridge') return []
+  const present = formatVlans(await rtnl.listBridgeVlans(host.index))
+  return [
+    ...differences(`bridge ${bridge.name}`, [['vlan filtering', true, bridge.vlanFiltering]]),
+    ...differences(`host interface ${hostIfname}`, [
+      ['vlan', describePortVlans(vlans, bridge.vlanDefaultPvid ?? 0), present],
+    ]),
+  ]
+}
+
 /** Of the node's end: what keeps the pod from handing the node routes. */
 export function checkHostSysctls({ sysctl }: Namespace, { hostIfname }: BridgeAttachment): string[] {
   return hostSysctls(hostIfname)
@@ -50,17 +69,24 @@ export function checkHostSysctls({ sysctl }: Namespace, { hostIfname }: BridgeAt
 
 export async function checkGateway(
   { rtnl, sysctl }: Namespace,
-  { bridge, gateways }: BridgeAttachment,
+  attachment: BridgeAttachment,
 ): Promise<string[]> {
+  const { bridge, gateways, vlans } = attachment
   if (gateways.length === 0) return []
-  const link = await rtnl.findLink(bridge)
-  if (link === undefined) return [] // said already
+  const master = await rtnl.findLink(bridge)
+  if (master === undefined) return [] // said already
+  const wrong = vlans?.vlan ? await checkVlanGateway(rtnl, { ...vlans, bridge: master }) : []
+  const ifname = gatewayIfname(attachment)
+  const link = await rtnl.findLink(ifname)
+  if (link === undefined) return wrong
   const present = (await rtnl.listAddresses({ dev: link.index })).map(({ prefix }) => String(prefix))
   const missing = gateways.filter((gateway) => !present.includes(gateway))
   const families = new Set(gateways.map((gateway) => Prefix.parse(gateway).family))
   const off = forwardingSysctls(families).filter(({ key, value }) => sysctl.find(key) !== value)
+  const name = link.index === master.index ? `bridge ${bridge}` : `gateway interface ${ifname}`
   return [
-    ...missing.map((gateway) => `bridge ${bridge} has no address ${gateway}`),
+    ...wrong,
+    ...missing.map((gateway) => `${name} has no address ${gateway}`),
     ...off.map(({ key }) => `forwarding is off (net/${key})`),
   ]
 }

@@ -14,7 +14,14 @@ import { checkSpoofGuards } from '../../lib/nftables/spoof-table.ts'
 import type { Link } from '../../lib/rtnl/link.ts'
 import { type BridgeAttachment, masqueradeEntries, PLUGIN, spoofGuards } from './attachment.ts'
 import { checkAddressing } from './check-addressing.ts'
-import { checkBridge, checkGateway, checkHostEnd, checkHostSysctls, differences } from './check-node.ts'
+import {
+  checkBridge,
+  checkGateway,
+  checkHostEnd,
+  checkHostSysctls,
+  checkPortVlans,
+  differences,
+} from './check-node.ts'
 import { ipamSection, withIpamSection } from './ipam.ts'
 import { settleMtu } from './mtu.ts'
 import { type BridgeNetconf, parseNetconf } from './netconf.ts'
@@ -113,6 +120,7 @@ async function checkLinks({ ports, request, pod, expected }: Comparison): Promis
   return [
     ...checkBridge(expected, bridge, recordedMac(request, expected.bridge)),
     ...checkHostEnd(expected, host, bridge),
+    ...(await checkPortVlans(ports.kernel.host, expected, { host, bridge })),
     ...(host === undefined ? [] : checkHostSysctls(ports.kernel.host, expected)),
     ...checkPodEnd({ ifname: request.ifname, expected, end, host }),
     ...(end === undefined || !expected.up

@@ -1,5 +1,6 @@
 // The network config of `cni-bridge`: fields, defaults and contradictions.
 
+import type { PortVlans } from '../../lib/bridge/port-vlans.ts'
 import { requireKnownArgs } from '../../lib/cni/args.ts'
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
@@ -9,7 +10,6 @@ import {
   decode,
   type Infer,
   integer,
-  json,
   object,
   parsed,
   type Schema,
@@ -17,6 +17,7 @@ import {
 } from '../../lib/cni/schema.ts'
 import { type MacAddress, parseMac } from '../../lib/ip/mac.ts'
 import { isSelf } from './ipam.ts'
+import { parseVlans, vlanTrunkSchema } from './vlan-fields.ts'
 
 const MAX_MTU = 65535
 
@@ -51,8 +52,11 @@ export const netconfSchema = object({
   enabledad: boolean({ doc: 'check IPv6 addresses for duplicates (DAD), which takes seconds' }),
   portIsolation: boolean({ doc: 'isolated ports reach the gateway, but not each other' }),
   disableContainerInterface: boolean({ doc: 'leave the pod’s interface down; not with ipam' }),
-  vlan: integer({ doc: 'not supported yet: refused unless 0' }),
-  vlanTrunk: json({ doc: 'not supported yet: refused' }),
+  vlan: integer({
+    doc: 'VLAN of the pod’s untagged frames, 1–4094; 0: none. A bridge that is made keeps VLANs apart then',
+  }),
+  vlanTrunk: vlanTrunkSchema,
+  preserveDefaultVlan: boolean({ doc: 'the pod’s port stays in the bridge’s default VLAN, too' }),
   macspoofchk: boolean({ doc: 'drop frames that the pod sends from another MAC than its own' }),
   dns: dnsSchema,
   ipam: object({ type: string({ doc: 'the IPAM plugin; without it the pod gets a link and no address' }) }),
@@ -62,21 +66,26 @@ export const netconfSchema = object({
 
 type Decoded = Infer<typeof netconfSchema>
 
-export type BridgeNetconf = Omit<Decoded, 'args' | 'runtimeConfig'> & {
+export type BridgeNetconf = Omit<Fields, 'vlan' | 'vlanTrunk' | 'preserveDefaultVlan'> & {
+  /** Undefined when nothing is said of VLANs. */
+  readonly vlans: PortVlans | undefined
   /** Asked for by runtimeConfig.mac, args.cni.mac or MAC in CNI_ARGS, in that order. */
   readonly mac: MacAddress | undefined
 }
 
-/** @throws CniError 7 for wrong types and contradictions, 2 for fields that are not supported */
+/** @throws CniError 7 for wrong types and contradictions */
 export function parseNetconf(request: Request): BridgeNetconf {
-  const { args, runtimeConfig, ...netconf } = decode(netconfSchema, request.netconf)
-  refuseContradictions(netconf)
-  refuseUnsupported(netconf)
+  const { args, runtimeConfig, ...fields } = decode(netconfSchema, request.netconf)
+  const { vlan, vlanTrunk, preserveDefaultVlan, ...netconf } = fields
+  const isGateway = netconf.isGateway || netconf.isDefaultGateway
+  refuseContradictions(fields)
+  const vlans = parseVlans({ bridge: netconf.bridge, isGateway, vlan, vlanTrunk, preserveDefaultVlan })
   // IP and GATEWAY are for the IPAM plugin: one CNI_ARGS serves both.
   if (request.command !== 'STATUS') requireKnownArgs(request.args, ['MAC', 'IP', 'GATEWAY'])
   return {
     ...netconf,
-    isGateway: netconf.isGateway || netconf.isDefaultGateway,
+    isGateway,
+    vlans,
     mac: runtimeConfig.mac ?? args.cni.mac ?? parseMacArgument(request),
   }
 }
@@ -100,13 +109,6 @@ function refuseContradictions(netconf: Fields): void {
   }
   if (!['', 'iptables', 'nftables'].includes(netconf.ipMasqBackend)) {
     throw invalid(`unknown ipmasq backend ${JSON.stringify(netconf.ipMasqBackend)}`)
-  }
-}
-
-function refuseUnsupported({ vlan, vlanTrunk }: Fields): void {
-  const set = { ...(vlan === 0 ? {} : { vlan }), ...(vlanTrunk === undefined ? {} : { vlanTrunk }) }
-  for (const [key, value] of Object.entries(set)) {
-    throw new CniError(CNI_CODE.unsupportedField, `unsupported field "${key}": ${JSON.stringify(value)}`)
   }
 }
 

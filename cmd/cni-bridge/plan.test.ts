@@ -176,7 +176,6 @@ test('netconf refuses contradictions and what is not supported', async (t) => {
     [{ isGateway: 'yes' }, 7, /^isGateway: expected a boolean, got a string$/],
     [{ runtimeConfig: { mac: 'x' } }, 7, /^runtimeConfig.mac: invalid MAC address "x"$/],
     [{ mtu: 'big' }, 7, /^mtu: expected an integer, got a string$/],
-    [{ vlan: 7 }, 2, /^unsupported field "vlan": 7$/],
   ]
   for (const [netconf, code, message] of cases) {
     t.throws(() => parseNetconf(request(netconf)), { code, message }, JSON.stringify(netconf))

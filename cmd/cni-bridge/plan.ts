@@ -42,6 +42,7 @@ export function planAttachment(
     mtu: netconf.mtu,
     hairpin: netconf.hairpinMode,
     isolated: netconf.portIsolation,
+    ...(netconf.vlans === undefined ? {} : { vlans: netconf.vlans }),
     up: !netconf.disableContainerInterface,
     enableDad: netconf.enabledad,
     ips: ips.map(({ prefix, gateway }) => ({

@@ -136,3 +136,25 @@ test('DEL forgets the connections of a masqueraded pod', async (t) => {
   t.notMatch(tracked(), `src=${gone.address} `)
   t.match(tracked(), `src=${stays.address} `)
 })
+
+test('a vlan is in force, or refused with nothing left where the kernel has none', async (t) => {
+  const { node, scene, ports, request } = makeWorld(t)
+  const netconf = { ...NETCONF, vlan: 100 }
+  const pod = makeNamespace(t, 'pod')
+  const links = () => [
+    node.run('ip', '-o', 'link'),
+    pod.run('ip', '-o', 'link'),
+    scene.ports.attachments.list(),
+  ]
+  const before = links()
+  const added = await plugin.add(ports, request('ADD', netconf, pod)).catch((error: Error) => error)
+  if (added instanceof Error) {
+    t.match(added, {
+      message: 'bridge "br0" cannot filter VLANs: the kernel lacks CONFIG_BRIDGE_VLAN_FILTERING',
+      remedy: /CONFIG_BRIDGE_VLAN_FILTERING=y/,
+    })
+    return t.strictSame(links(), before)
+  }
+  t.ok(reaches(pod, '10.1.0.1'))
+  await plugin.check(ports, request('CHECK', netconf, pod, added))
+})

@@ -1,13 +1,14 @@
 // Repair: what CHECK finds missing on the node is made again, for a pod that runs and goes on running. What is inside
 // the pod, and a wire that is gone, are not touched: that takes a restart of the pod.
 
-import { ensureGateways } from '../../lib/bridge/bridge.ts'
+import { type PortVlans, portVlanChanges } from '../../lib/bridge/port-vlans.ts'
 import type { Repair } from '../../lib/cni/plugin.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { attachmentKey } from '../../lib/host/attachment-key.ts'
 import { planForwarding } from '../../lib/host/forwarding.ts'
 import type { Namespace } from '../../lib/host/kernel.ts'
 import type { Ports } from '../../lib/host/ports.ts'
+import type { RandomBytes } from '../../lib/host/random.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
 import { addMasquerade, checkMasquerade } from '../../lib/nftables/podwire-table.ts'
 import { addSpoofGuards, checkSpoofGuards } from '../../lib/nftables/spoof-table.ts'
@@ -15,6 +16,7 @@ import type { Link, LinkSettings } from '../../lib/rtnl/link.ts'
 import { hostSysctls } from '../../lib/veth/pod-link.ts'
 import { type BridgeAttachment, masqueradeEntries, PLUGIN, spoofGuards } from './attachment.ts'
 import { checkBridge, checkGateway, checkHostEnd, checkHostSysctls } from './check-node.ts'
+import { ensureGateway } from './gateway.ts'
 
 /** Something that can be wrong, and can be put right without the pod noticing. */
 interface Aspect {
@@ -47,11 +49,10 @@ async function repairAspect({ check, mend }: Aspect): Promise<Repair> {
 }
 
 /** The guard first: what follows may open a port. */
-function aspectsOf({ kernel }: Ports, request: Request, attachment: BridgeAttachment): Aspect[] {
+function aspectsOf({ kernel, random }: Ports, request: Request, attachment: BridgeAttachment): Aspect[] {
   const { host } = kernel
   const guards = spoofGuards(attachment, request)
   const entries = masqueradeEntries(attachment, request)
-  const gateways = attachment.gateways.map(Prefix.parse)
   return [
     { check: () => checkSpoofGuards(host.nft, guards), mend: () => addSpoofGuards(host.nft, guards) },
     {
@@ -61,7 +62,7 @@ function aspectsOf({ kernel }: Ports, request: Request, attachment: BridgeAttach
     { check: async () => checkPort(host, attachment), mend: () => mendPort(host, attachment) },
     {
       check: () => checkGateway(host, attachment),
-      mend: () => mendGateway(host, attachment, gateways),
+      mend: () => mendGateway(host, attachment, random),
     },
     { check: () => checkMasquerade(host.nft, entries), mend: () => addMasquerade(host.nft, entries) },
   ]
@@ -95,27 +96,39 @@ async function mendPort(host: Namespace, attachment: BridgeAttachment): Promise<
   if (port?.mac !== attachment.hostMac) return
   sysctl.set(...hostSysctls(port.name))
   const { mtu, hairpin, isolated } = attachment
-  const isPlugged = await plugIn(host, port, bridge)
+  const isPlugged = await plugIn(host, port, { bridge, vlans: attachment.vlans })
   const set: LinkSettings = { mtu, up: true, ...(isPlugged ? { hairpin, isolated } : {}) }
   await rtnl.apply({ change: 'set link', link: port.index, set })
 }
 
-async function plugIn({ rtnl }: Namespace, port: Link, bridge: Link | undefined): Promise<boolean> {
+async function plugIn(
+  { rtnl }: Namespace,
+  port: Link,
+  { bridge, vlans }: { bridge: Link | undefined; vlans: PortVlans | undefined },
+): Promise<boolean> {
   if (port.master !== undefined) return port.master === bridge?.index
   if (bridge?.kind !== 'bridge') return false
-  await rtnl.apply({ change: 'set link', link: port.index, set: { master: bridge.index } })
+  if (vlans === undefined) {
+    await rtnl.apply({ change: 'set link', link: port.index, set: { master: bridge.index } })
+    return true
+  }
+  // Down meanwhile: no frame of the pod's goes through the default VLAN.
+  await rtnl.apply(
+    { change: 'set link', link: port.index, set: { up: false, master: bridge.index } },
+    ...portVlanChanges(port.index, vlans, bridge.vlanDefaultPvid ?? 0),
+  )
   return true
 }
 
 async function mendGateway(
   host: Namespace,
-  { bridge }: BridgeAttachment,
-  gateways: readonly Prefix[],
+  attachment: BridgeAttachment,
+  random: RandomBytes,
 ): Promise<void> {
-  const link = await host.rtnl.findLink(bridge)
+  const link = await host.rtnl.findLink(attachment.bridge)
   // Another address in the pods' subnet is somebody's decision: told, not overridden.
   if (link?.kind === 'bridge')
-    await ensureGateways(host.rtnl, link, { gateways, force: false, onChange: () => {} })
-  const families = new Set(gateways.map(({ family }) => family))
+    await ensureGateway(host, attachment, { bridge: link, random, force: false, onChange: () => {} })
+  const families = new Set(attachment.gateways.map((gateway) => Prefix.parse(gateway).family))
   host.sysctl.set(...(await planForwarding(host, families)))
 }

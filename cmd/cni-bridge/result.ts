@@ -12,6 +12,8 @@ const POD_INTERFACE = 2
 
 interface Made {
   readonly bridge: Link
+  /** The interface of the VLAN that has the gateway's addresses. */
+  readonly gateway: Link | undefined
   readonly netconf: BridgeNetconf
   readonly ipam: Result | undefined
 }
@@ -19,7 +21,7 @@ interface Made {
 export function bridgeResult(
   request: Request,
   attachment: BridgeAttachment,
-  { bridge, netconf, ipam }: Made,
+  { bridge, gateway, netconf, ipam }: Made,
 ): Result {
   const { hostIfname, hostMac, podMac } = attachment
   const mtu = (value: number) => (atLeast(request.cniVersion, '1.1.0') ? { mtu: value } : {})
@@ -29,6 +31,7 @@ export function bridgeResult(
       { name: bridge.name, mac: bridge.mac ?? '', ...mtu(bridge.mtu) },
       { name: hostIfname, mac: hostMac, ...mtu(attachment.mtu) },
       { name: request.ifname, mac: podMac, ...mtu(attachment.mtu), sandbox: request.netns },
+      ...(gateway === undefined ? [] : [{ name: gateway.name, mac: gateway.mac ?? '', ...mtu(gateway.mtu) }]),
     ],
     ips: attachment.ips.map((ip) => ({ ...ip, interface: POD_INTERFACE })),
     routes: attachment.routes,

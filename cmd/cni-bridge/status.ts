@@ -3,6 +3,7 @@
 //
 // Everything is looked at, so that one answer names all that must be done.
 
+import { findKernelObstacle, findVlanObstacle } from '../../lib/bridge/vlan-filtering.ts'
 import { delegateStatus } from '../../lib/cni/delegate.ts'
 import { CNI_CODE, CniError, toCniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
@@ -29,6 +30,7 @@ export async function status(ports: Ports, request: Request): Promise<void> {
   const usesNftables = netconf.ipMasq || netconf.macspoofchk
   const problems: Problem[] = [
     ...store,
+    ...(await findVlanProblem(ports, netconf)),
     ...(usesNftables ? nftables : []),
     ...(nftables.length === 0 && netconf.isGateway ? await findFirewalls(ports, request, netconf) : []),
     ...(store.length === 0 ? await findDamages(ports, request) : []),
@@ -66,6 +68,16 @@ async function findNftablesProblem({ kernel }: Ports): Promise<Problem[]> {
       'ipMasq and macspoofchk need a kernel with CONFIG_NF_TABLES (modprobe nf_tables) and CAP_NET_ADMIN'
     return [{ code: CNI_CODE.pluginNotAvailable, message, remedy }]
   }
+}
+
+/** Only a bridge tells whether the kernel can; on a node without one that is for the first ADD to find out. */
+async function findVlanProblem({ kernel }: Ports, { bridge, vlans }: BridgeNetconf): Promise<Problem[]> {
+  if (vlans === undefined) return []
+  const bridges = await kernel.host.rtnl.listLinks({ kind: 'bridge' })
+  const own = bridges.find(({ name }) => name === bridge)
+  const obstacle = own === undefined ? findKernelObstacle(bridge, bridges) : findVlanObstacle(own)
+  if (obstacle === undefined) return []
+  return [{ code: CNI_CODE.pluginNotAvailable, message: obstacle.message, remedy: obstacle.remedy ?? '' }]
 }
 
 /** An IPAM that cannot serve ADD is one of ours: its own code stands. */

@@ -8,6 +8,8 @@ import { isAlreadyExists, isNotFound } from '../netlink/error.ts'
 import type { Link } from '../rtnl/link.ts'
 import type { Rtnl } from '../rtnl/rtnl.ts'
 import type { Sysctl } from '../sysctl/sysctl.ts'
+import { BridgeError } from './bridge-error.ts'
+import { explainNoVlanFiltering, findVlanObstacle } from './vlan-filtering.ts'
 
 export interface BridgeSpec {
   readonly name: string
@@ -19,24 +21,13 @@ export interface BridgeSpec {
   /** Used when the bridge is created; the kernel's default when absent. */
   readonly mtu?: number
   readonly promisc: boolean
+  /** Keeps VLANs apart. A bridge that is there must do so already: to switch it on would cut off its other ports. */
+  readonly vlanFiltering: boolean
   /** Whether the MAC of a bridge that is there was set by somebody, and so stays when ports come and go. */
   readonly hasOwnMac: (bridge: Link) => boolean
 }
 
-/** Something that stands in the way on the node, in the words of the field. */
-export class BridgeError extends Error {
-  readonly code: string
-  readonly remedy: string | undefined
-
-  constructor(code: string, message: string, remedy?: string) {
-    super(message)
-    this.name = 'BridgeError'
-    this.code = code
-    this.remedy = remedy
-  }
-}
-
-interface Node {
+export interface Node {
   readonly rtnl: Rtnl
   readonly sysctl: Sysctl
 }
@@ -47,7 +38,8 @@ export type OnChange = (what: string, undo: () => void | Promise<void>) => void
 /**
  * The bridge, up; made when it is not there.
  *
- * @throws BridgeError ENOTBRIDGE when the name is that of another kind of link
+ * @throws BridgeError ENOTBRIDGE when the name is that of another kind of link, ENOTFILTERING when it has no VLANs,
+ *   ENOVLANFILTERING when no bridge of this kernel has
  */
 export async function ensureBridge(node: Node, spec: BridgeSpec, onChange: OnChange): Promise<Link> {
   const found = await node.rtnl.findLink(spec.name)
@@ -61,13 +53,19 @@ export async function ensureBridge(node: Node, spec: BridgeSpec, onChange: OnCha
 
 /** @returns false when another process was faster */
 async function createBridge({ rtnl }: Node, spec: BridgeSpec, onChange: OnChange): Promise<boolean> {
-  const { name, mac, mtu, promisc } = spec
+  const { name, mac, mtu, promisc, vlanFiltering } = spec
   try {
-    const link = { kind: 'bridge', name, mac, ...(mtu === undefined ? {} : { mtu }) } as const
+    const link = {
+      kind: 'bridge',
+      name,
+      mac,
+      ...(mtu === undefined ? {} : { mtu }),
+      ...(vlanFiltering ? { vlanFiltering } : {}),
+    } as const
     await rtnl.apply({ change: 'create link', link })
   } catch (error) {
     if (isAlreadyExists(error)) return false
-    throw error
+    throw vlanFiltering ? explainNoVlanFiltering(name, error) : error
   }
   onChange(`remove bridge ${name}`, () => removeUnused(rtnl, name, mac))
   if (promisc) await rtnl.apply({ change: 'set link', link: name, set: { promisc } })
@@ -81,7 +79,7 @@ async function removeUnused(rtnl: Rtnl, name: string, mac: MacAddress): Promise<
   if (ports.length === 0) await rtnl.apply({ change: 'delete link', link: link.index }).catch(unlessGone)
 }
 
-function refuseRouterAdvertisements({ sysctl }: Node, name: string, onChange?: OnChange): void {
+export function refuseRouterAdvertisements({ sysctl }: Node, name: string, onChange?: OnChange): void {
   const setting = { key: `ipv6/conf/${name}/accept_ra`, value: '0', optional: true }
   const before = sysctl.find(setting.key)
   if (before === undefined || before === setting.value) return
@@ -111,6 +109,8 @@ async function adoptBridge(
 ): Promise<Link> {
   const { rtnl } = node
   if (link.kind !== 'bridge') throw notABridge(link)
+  const obstacle = spec.vlanFiltering ? findVlanObstacle(link) : undefined
+  if (obstacle) throw obstacle
   const set = {
     ...(link.mac === undefined || spec.hasOwnMac(link) ? {} : { mac: link.mac }),
     ...(spec.promisc && !link.promisc ? { promisc: true } : {}),
@@ -132,7 +132,7 @@ function notABridge(link: Link): BridgeError {
   return new BridgeError(
     'ENOTBRIDGE',
     `${JSON.stringify(link.name)} already exists but is not a bridge: it is a ${link.kind ?? 'hardware'} link`,
-    `choose another name in "bridge", or remove the link: ip link del ${link.name}`,
+    { remedy: `choose another name in "bridge", or remove the link: ip link del ${link.name}` },
   )
 }
 
@@ -179,7 +179,9 @@ function addressConflict(bridge: string, wanted: Prefix, present: Prefix): Bridg
   return new BridgeError(
     'EADDRCONFLICT',
     `${JSON.stringify(bridge)} already has an IP address different from ${wanted}: ${present}`,
-    `set "forceAddress", use another bridge, or remove the address: ip addr del ${present} dev ${bridge}`,
+    {
+      remedy: `set "forceAddress", use another bridge, or remove the address: ip addr del ${present} dev ${bridge}`,
+    },
   )
 }
 

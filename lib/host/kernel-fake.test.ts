@@ -59,7 +59,7 @@ link lo loopback down mtu 65536 mac 00:00:00:00:00:00
 address br0 10.1.0.1/24
 link br0 bridge up mtu 1500 mac 02:00:00:00:00:01 vlan_filtering
 link lo loopback down mtu 65536 mac 00:00:00:00:00:00
-link veth0 veth up mtu 1500 mac 0e:00:00:01:00:03 promisc master br0 hairpin isolated peer eth0 in /run/netns/pod alias "pod a"
+link veth0 veth up mtu 1500 mac 0e:00:00:01:00:03 promisc master br0 hairpin isolated vlan 1 pvid untagged peer eth0 in /run/netns/pod alias "pod a"
 route 10.1.0.0/24 dev br0 src 10.1.0.1 scope link connected
 sysctl ipv4/conf/all/forwarding 1
 sysctl ipv4/conf/br0/forwarding 1

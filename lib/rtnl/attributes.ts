@@ -8,6 +8,7 @@ import {
   attributeTable,
   nested,
   nestedMessage,
+  repeated,
   selected,
   sequence,
 } from '../netlink/attributes.ts'
@@ -16,7 +17,7 @@ import type { MessageKind } from '../netlink/request.ts'
 
 export const AF_INET = 2
 export const AF_INET6 = 10
-const AF_BRIDGE = 7
+export const AF_BRIDGE = 7
 
 export const addressFamily = { 4: AF_INET, 6: AF_INET6 } as const
 
@@ -127,6 +128,26 @@ export const IFLA = attributeTable({
   IFLA_MAX_MTU: [52, u32],
 })
 
+const vlanInfo = struct('bridge_vlan_info', [
+  ['flags', flags(u16, { master: 1, pvid: 2, untagged: 4, range_begin: 8, range_end: 16 })],
+  ['vid', u16],
+])
+const bridgeVlanInfo: Codec<{ flags: number; vid: number }> = {
+  ...vlanInfo,
+  format: (value) => vlanInfo.format(value).join(' '),
+}
+
+export const IFLA_BRIDGE = attributeTable({
+  IFLA_BRIDGE_FLAGS: [0, flags(u16, { master: 1, self: 2 })],
+  IFLA_BRIDGE_VLAN_INFO: [2, repeated(bridgeVlanInfo)],
+})
+
+/** Of AF_BRIDGE messages (linux/if_bridge.h): those of links have something else in IFLA_AF_SPEC. */
+export const IFLA_OF_BRIDGE = attributeTable({
+  IFLA_AF_SPEC: [26, nested(() => IFLA_BRIDGE)],
+  IFLA_EXT_MASK: [29, u32],
+})
+
 const IFA_F = {
   secondary: 0x01,
   nodad: 0x02,
@@ -206,6 +227,10 @@ export const RTM_NEWLINK = kind('RTM_NEWLINK', 16, ifinfomsg, IFLA)
 export const RTM_DELLINK = kind('RTM_DELLINK', 17, ifinfomsg, IFLA)
 export const RTM_GETLINK = kind('RTM_GETLINK', 18, ifinfomsg, IFLA)
 export const RTM_SETLINK = kind('RTM_SETLINK', 19, ifinfomsg, IFLA)
+export const BRIDGE_RTM_NEWLINK = kind('RTM_NEWLINK', 16, ifinfomsg, IFLA_OF_BRIDGE)
+export const BRIDGE_RTM_DELLINK = kind('RTM_DELLINK', 17, ifinfomsg, IFLA_OF_BRIDGE)
+export const BRIDGE_RTM_GETLINK = kind('RTM_GETLINK', 18, ifinfomsg, IFLA_OF_BRIDGE)
+export const BRIDGE_RTM_SETLINK = kind('RTM_SETLINK', 19, ifinfomsg, IFLA_OF_BRIDGE)
 export const RTM_NEWADDR = kind('RTM_NEWADDR', 20, ifaddrmsg, IFA)
 export const RTM_DELADDR = kind('RTM_DELADDR', 21, ifaddrmsg, IFA)
 export const RTM_GETADDR = kind('RTM_GETADDR', 22, ifaddrmsg, IFA)

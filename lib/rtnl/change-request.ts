@@ -2,6 +2,7 @@
 
 import type { Request } from '../netlink/request.ts'
 import { addAddressRequest, deleteAddressRequest } from './address.ts'
+import { addBridgeVlanRequest, deleteBridgeVlanRequest } from './bridge-vlan.ts'
 import { formatChange } from './format.ts'
 import { createLinkRequest, deleteLinkRequest, setLinkRequest } from './link.ts'
 import { addRouteRequest, deleteRouteRequest } from './route.ts'
@@ -25,5 +26,9 @@ export function toRequest(change: Change): Request {
       return addRouteRequest(change.route, operation)
     case 'delete route':
       return deleteRouteRequest(change.route, operation)
+    case 'add bridge vlan':
+      return addBridgeVlanRequest(change.link, change.vlan, operation)
+    case 'delete bridge vlan':
+      return deleteBridgeVlanRequest(change.link, change.vlan, operation)
   }
 }

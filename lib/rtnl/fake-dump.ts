@@ -1,7 +1,8 @@
 // The state of the fake kernel as text: what a test compares.
 
+import { describeVlans } from './fake-bridge-vlans.ts'
 import type { FakeLink, FakeStack } from './fake-stack.ts'
-import { formatRoute } from './format.ts'
+import { formatRoute, formatVlan } from './format.ts'
 
 /** Sorted lines: `link …`, `address br0 10.1.0.1/24`, `route default via 10.1.0.1 dev eth0`. */
 export function dumpStack({ links, addresses, routes }: FakeStack): string {
@@ -28,6 +29,7 @@ function formatLink(link: FakeLink): string {
     ...(master ? [`master ${master.name}`] : []),
     ...(link.hairpin ? ['hairpin'] : []),
     ...(link.isolated ? ['isolated'] : []),
+    ...(master?.vlanFiltering ? describeVlans(link).map((vlan) => `vlan ${formatVlan(vlan)}`) : []),
     ...(peer ? [`peer ${peer.name}${elsewhere}`] : []),
     ...(link.alias ? [`alias ${JSON.stringify(link.alias)}`] : []),
   ].join(' ')

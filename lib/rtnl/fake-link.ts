@@ -1,6 +1,7 @@
 // A link of the fake kernel, and how it looks from outside: what the kernel reports about carriers and states
 // follows from a few facts (net/core/link_watch.c default_operstate, drivers/net/veth.c, net/bridge/br_stp_if.c).
 
+import { DEFAULT_PVID } from './fake-bridge-vlans.ts'
 import type { FakeLink } from './fake-stack.ts'
 import type { Link } from './link.ts'
 
@@ -49,6 +50,9 @@ export function describeLink(link: FakeLink): Link {
     ...(peer === undefined || peer.stack === stack ? {} : { peerNetnsid: stack.netnsidOf(peer.stack) }),
     ...(link.alias === '' ? {} : { alias: link.alias }),
     ...(link.kind === 'bridge' ? { vlanFiltering: link.vlanFiltering } : {}),
+    ...(link.kind === 'bridge' && stack.network.features.bridgeVlanFiltering
+      ? { vlanDefaultPvid: DEFAULT_PVID }
+      : {}),
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { type MacAddress, macToBytes } from '../ip/mac.ts'
 import { leaveDown, riseUp } from './fake-addresses.ts'
+import { joinDefaultVlan } from './fake-bridge-vlans.ts'
 import { portsOf } from './fake-link.ts'
 import { FakeRefusal } from './fake-refusal.ts'
 import { type FakeLink, type FakeStack, removeWhere } from './fake-stack.ts'
@@ -29,11 +30,13 @@ function createBridge(stack: FakeStack, { name, mac, mtu, vlanFiltering }: NewBr
   checkNew({ name, mac, mtu })
   if (vlanFiltering !== undefined && !stack.network.features.bridgeVlanFiltering)
     throw new FakeRefusal('EOPNOTSUPP')
-  return stack.addLink(name, {
+  const bridge = stack.addLink(name, {
     kind: 'bridge',
     vlanFiltering: vlanFiltering === true,
     ...given({ mac, mtu }),
   })
+  joinDefaultVlan(bridge)
+  return bridge
 }
 
 function createVeth(stack: FakeStack, { name, mac, mtu, peer }: NewVeth): FakeLink {
@@ -146,12 +149,14 @@ function setMaster(link: FakeLink, index: IfIndex | 0): void {
   if (master === undefined) return
   link.master = master
   master.hadPorts = true
+  joinDefaultVlan(link)
   followPorts(master)
 }
 
 function leaveMaster(link: FakeLink): void {
   const { master } = link
   Object.assign(link, { master: undefined, hairpin: false, isolated: false })
+  if (link.kind !== 'bridge') link.vlans.clear()
   if (master) followPorts(master)
 }
 

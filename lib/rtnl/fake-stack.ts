@@ -4,6 +4,7 @@
 import type { constants } from 'node:os'
 import type { MacAddress } from '../ip/mac.ts'
 import type { Prefix } from '../ip/prefix.ts'
+import type { BridgeVlan } from './bridge-vlan.ts'
 import type { IfIndex, IfName, LinkRef } from './link.ts'
 import type { Route } from './route.ts'
 
@@ -24,6 +25,8 @@ export interface FakeLink {
   isolated: boolean
   /** Of a bridge. */
   readonly vlanFiltering: boolean
+  /** Of a bridge or a port of one, by their ids. */
+  readonly vlans: Map<number, Omit<BridgeVlan, 'vid' | 'vidEnd'>>
   hadPorts: boolean
   /** A bridge follows the lowest MAC and MTU of its ports until it is given its own. */
   ownMac: boolean
@@ -151,6 +154,7 @@ export class FakeStack {
       hairpin: false,
       isolated: false,
       vlanFiltering: false,
+      vlans: new Map(),
       hadPorts: false,
       ownMac: given.mac !== undefined,
       ownMtu: false,

@@ -1,5 +1,6 @@
 // Changes as the `ip` commands that do the same: for errors, the trace, and people.
 
+import type { BridgeVlan, BridgeVlanChange } from './bridge-vlan.ts'
 import type { LinkRef, LinkSettings, NewLink } from './link.ts'
 import { type Route, RT_SCOPE, RT_TABLE_MAIN } from './route.ts'
 import type { Change } from './rtnl.ts'
@@ -21,7 +22,20 @@ export function formatChange(change: Change): string {
     case 'add route':
     case 'delete route':
       return `ip route ${change.change === 'add route' ? 'prepend' : 'del'} ${formatRoute(change.route)}`
+    case 'add bridge vlan':
+    case 'delete bridge vlan':
+      return `bridge vlan ${change.change === 'add bridge vlan' ? 'add' : 'del'} ${formatRef(change.link)} vid ${formatVlanChange(change.vlan)}`
   }
+}
+
+function formatVlanChange({ self, ...vlan }: BridgeVlanChange): string {
+  return `${formatVlan(vlan)}${self ? ' self' : ''}`
+}
+
+/** `100 pvid untagged`, `200-210` */
+export function formatVlan({ vid, vidEnd = vid, pvid, untagged }: BridgeVlan): string {
+  const ids = vidEnd === vid ? `${vid}` : `${vid}-${vidEnd}`
+  return [ids, ...(pvid ? ['pvid'] : []), ...(untagged ? ['untagged'] : [])].join(' ')
 }
 
 export function formatRef(ref: LinkRef): string {

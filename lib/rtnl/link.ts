@@ -60,7 +60,10 @@ export interface Link {
   readonly peerNetnsid?: number
   readonly alias?: string
   readonly bridgePort?: BridgePort
+  /** Of a bridge. */
   readonly vlanFiltering?: boolean
+  /** Of a bridge: the VLAN that a new port is in, 0 for none; absent without CONFIG_BRIDGE_VLAN_FILTERING. */
+  readonly vlanDefaultPvid?: number
 }
 
 interface NewLinkCommon {
@@ -252,6 +255,9 @@ export function readLink(payload: Uint8Array): Link {
     ...(bridge?.IFLA_BR_VLAN_FILTERING === undefined
       ? {}
       : { vlanFiltering: bridge.IFLA_BR_VLAN_FILTERING === 1 }),
+    ...(bridge?.IFLA_BR_VLAN_DEFAULT_PVID === undefined
+      ? {}
+      : { vlanDefaultPvid: bridge.IFLA_BR_VLAN_DEFAULT_PVID }),
   }
 }
 

@@ -272,6 +272,38 @@ const GOLDENS: readonly Golden[] = [
     kind: 'RTM_DELLINK',
     hex: `00000000 06000000 00000000 00000000`,
   },
+  {
+    ip: 'bridge vlan add dev veth9 vid 100 pvid untagged',
+    change: {
+      change: 'add bridge vlan',
+      link: veth9,
+      vlan: { vid: 100, pvid: true, untagged: true },
+    },
+    kind: 'RTM_SETLINK',
+    hex: `07000000 06000000 00000000 00000000 0c001a00 08000200 06006400`,
+    otherBytes: true,
+  },
+  {
+    ip: 'bridge vlan add dev veth9 vid 200-210',
+    change: { change: 'add bridge vlan', link: veth9, vlan: { vid: 200, vidEnd: 210 } },
+    kind: 'RTM_SETLINK',
+    hex: `07000000 06000000 00000000 00000000 14001a00 08000200 0800c800 08000200 1000d200`,
+    otherBytes: true,
+  },
+  {
+    ip: 'bridge vlan add dev br0 vid 5 self',
+    change: { change: 'add bridge vlan', link: br0, vlan: { vid: 5, self: true } },
+    kind: 'RTM_SETLINK',
+    hex: `07000000 02000000 00000000 00000000 14001a00 06000000 02000000 08000200 00000500`,
+    otherBytes: true,
+  },
+  {
+    ip: 'bridge vlan del dev veth9 vid 1',
+    change: { change: 'delete bridge vlan', link: veth9, vlan: { vid: 1 } },
+    kind: 'RTM_DELLINK',
+    hex: `07000000 06000000 00000000 00000000 0c001a00 08000200 00000100`,
+    otherBytes: true,
+  },
 ]
 
 test('requests say to the kernel what ip says', async (t) => {

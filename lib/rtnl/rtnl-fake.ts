@@ -4,15 +4,17 @@
 import { constants } from 'node:os'
 import { NetlinkError } from '../netlink/error.ts'
 import type { AddressFilter, LinkAddressState } from './address.ts'
+import type { BridgeVlan } from './bridge-vlan.ts'
 import { toRequest } from './change-request.ts'
 import { addAddress, deleteAddress, describeAddress } from './fake-addresses.ts'
+import { addBridgeVlan, deleteBridgeVlan, describeVlans } from './fake-bridge-vlans.ts'
 import { describeLink } from './fake-link.ts'
 import { createLink, deleteLink, requireLink, setLink } from './fake-links.ts'
 import { FakeRefusal } from './fake-refusal.ts'
 import { addRoute, deleteRoute, describeRoute } from './fake-routes.ts'
 import type { FakeStack } from './fake-stack.ts'
 import { formatRef } from './format.ts'
-import type { Link, LinkFilter, LinkRef } from './link.ts'
+import type { IfIndex, Link, LinkFilter, LinkRef } from './link.ts'
 import type { RouteFilter, RouteState } from './route.ts'
 import type { Change, LinkCondition, Rtnl } from './rtnl.ts'
 
@@ -79,6 +81,11 @@ export class RtnlFake implements Rtnl {
     })
   }
 
+  async listBridgeVlans(index: IfIndex): Promise<BridgeVlan[]> {
+    const link = this.#answer('list bridge vlans', () => this.#stack.findLink(index))
+    return link === undefined ? [] : describeVlans(link)
+  }
+
   async waitForLink(ref: LinkRef, wanted: LinkCondition): Promise<Link> {
     const first = await this.getLink(ref)
     if (wanted.holds(first)) return first
@@ -140,6 +147,12 @@ function run(stack: FakeStack, change: Change): void {
       break
     case 'delete route':
       deleteRoute(stack, change.route)
+      break
+    case 'add bridge vlan':
+      addBridgeVlan(stack, change.link, change.vlan)
+      break
+    case 'delete bridge vlan':
+      deleteBridgeVlan(stack, change.link, change.vlan)
       break
   }
 }

@@ -4,10 +4,12 @@ import { Connection, type Trace, type Transport } from '../netlink/connection.ts
 import { isNotFound, NetlinkError } from '../netlink/error.ts'
 import { type AddressFilter, type LinkAddressState, listAddressesRequest, readAddress } from './address.ts'
 import { ifinfomsg, RTNL_KINDS, RTNLGRP_LINK } from './attributes.ts'
+import { type BridgeVlan, listBridgeVlansRequest, readBridgeVlans } from './bridge-vlan.ts'
 import { toRequest } from './change-request.ts'
 import { formatRef } from './format.ts'
 import {
   getLinkRequest,
+  type IfIndex,
   type Link,
   type LinkFilter,
   type LinkRef,
@@ -73,6 +75,13 @@ export class RtnlSocket implements Rtnl {
     })
     const routes = messages.flatMap((message) => readRoutes(message.payload))
     return routes.filter((route) => matchesRoute(route, filter))
+  }
+
+  async listBridgeVlans(link: IfIndex): Promise<BridgeVlan[]> {
+    const messages = await this.#connection.dump(listBridgeVlansRequest())
+    return messages
+      .map(({ payload }) => readBridgeVlans(payload))
+      .flatMap((one) => (one.link === link ? one.vlans : []))
   }
 
   async waitForLink(ref: LinkRef, wanted: LinkCondition): Promise<Link> {

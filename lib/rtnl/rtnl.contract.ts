@@ -4,7 +4,8 @@ import { type Test, test } from 'tap'
 import { IpAddress } from '../ip/address.ts'
 import type { MacAddress } from '../ip/mac.ts'
 import { Prefix } from '../ip/prefix.ts'
-import { formatRoute } from './format.ts'
+import type { BridgeVlanChange } from './bridge-vlan.ts'
+import { formatRoute, formatVlan } from './format.ts'
 import { type IfIndex, type LinkSettings, LOOPBACK_INDEX, type NewLink } from './link.ts'
 import type { Route } from './route.ts'
 import type { Change, Rtnl } from './rtnl.ts'
@@ -142,6 +143,40 @@ export function rtnlContract(subject: string, makeWorld: (t: Test) => RtnlWorld 
       await t.rejects(host.apply(bridge('br0', { vlanFiltering: false })), { code: 'EOPNOTSUPP' })
       t.strictSame(await host.findLink('br0'), undefined)
     }
+  })
+
+  holds('puts a port into VLANs where the kernel can', async (t, { host, bridgeVlanFiltering }) => {
+    await host.apply(bridge('br0'), veth('a', 'b'))
+    const [br0, port] = [await host.getLink('br0'), await index(host, 'a')]
+    await host.apply(set(port, { master: br0.index }))
+    const addVlan = (link: IfIndex, vlan: BridgeVlanChange): Change => ({
+      change: 'add bridge vlan',
+      link,
+      vlan,
+    })
+    const leave: Change = { change: 'delete bridge vlan', link: port, vlan: { vid: 1 } }
+    const vlans = async (link: IfIndex) => (await host.listBridgeVlans(link)).map(formatVlan)
+    if (!bridgeVlanFiltering) {
+      t.equal(br0.vlanDefaultPvid, undefined)
+      await host.apply(leave)
+      await t.rejects(host.apply(addVlan(port, { vid: 100 })), { code: 'EOPNOTSUPP' })
+      return t.strictSame(await vlans(port), [])
+    }
+    t.equal(br0.vlanDefaultPvid, 1)
+    t.strictSame([await vlans(br0.index), await vlans(port)], [['1 pvid untagged'], ['1 pvid untagged']])
+    await host.apply(
+      addVlan(port, { vid: 200, vidEnd: 202 }),
+      addVlan(port, { vid: 100, pvid: true, untagged: true }),
+    )
+    t.strictSame(await vlans(port), ['1 untagged', '100 pvid untagged', '200', '201', '202'])
+    await host.apply(leave, leave, addVlan(port, { vid: 100 }), addVlan(br0.index, { vid: 5, self: true }))
+    t.strictSame(await vlans(port), ['100', '200', '201', '202'])
+    t.strictSame(await vlans(br0.index), ['1 pvid untagged', '5'])
+    await t.rejects(host.apply(addVlan(port, { vid: 4095 })), { code: 'EINVAL' })
+    await host.apply(set(port, { master: 0 }))
+    t.strictSame(await vlans(port), [])
+    await t.rejects(host.apply(addVlan(port, { vid: 100 })), { code: 'EOPNOTSUPP' })
+    await t.rejects(host.apply(addVlan(nowhere, { vid: 100 })), { code: 'ENODEV' })
   })
 
   holds('creates a pair in one namespace', async (t, { host }) => {

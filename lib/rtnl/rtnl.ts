@@ -2,7 +2,8 @@
 // planned, printed as the `ip` command that does the same, applied in one batch, and undone.
 
 import type { AddressFilter, LinkAddress, LinkAddressState } from './address.ts'
-import type { Link, LinkFilter, LinkRef, LinkSettings, NewLink } from './link.ts'
+import type { BridgeVlan, BridgeVlanChange } from './bridge-vlan.ts'
+import type { IfIndex, Link, LinkFilter, LinkRef, LinkSettings, NewLink } from './link.ts'
 import type { Route, RouteFilter, RouteState } from './route.ts'
 
 export type Change =
@@ -13,6 +14,8 @@ export type Change =
   | { readonly change: 'delete address'; readonly address: LinkAddress }
   | { readonly change: 'add route'; readonly route: Route }
   | { readonly change: 'delete route'; readonly route: Route }
+  | { readonly change: 'add bridge vlan'; readonly link: IfIndex; readonly vlan: BridgeVlanChange }
+  | { readonly change: 'delete bridge vlan'; readonly link: IfIndex; readonly vlan: BridgeVlanChange }
 
 export interface Rtnl {
   /**
@@ -29,6 +32,8 @@ export interface Rtnl {
   listAddresses(filter?: AddressFilter): Promise<LinkAddressState[]>
   /** Unicast routes of all tables. @throws NetlinkError ENODEV when `filter.dev` is gone */
   listRoutes(filter?: RouteFilter): Promise<RouteState[]>
+  /** Of a port, or of a bridge itself, one by one; none on a kernel without CONFIG_BRIDGE_VLAN_FILTERING. */
+  listBridgeVlans(link: IfIndex): Promise<BridgeVlan[]>
   /**
    * Waits until a link is as wanted, by its notifications; looks once before.
    *

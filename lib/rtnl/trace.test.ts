@@ -75,6 +75,16 @@ const CHANGES: readonly (readonly [change: Change, ip: string, trace: string])[]
     'ip route del 10.9.0.0/16 dev #5 src 10.1.0.5 table 1000',
     'RTM_DELROUTE rtm_family inet rtm_dst_len 16 rtm_scope nowhere rtm_type unicast RTA_DST 10.9.0.0 RTA_PREFSRC 10.1.0.5 RTA_TABLE 1000 RTA_OIF 5',
   ],
+  [
+    { change: 'add bridge vlan', link: dev, vlan: { vid: 100, pvid: true, untagged: true } },
+    'bridge vlan add dev #5 vid 100 pvid untagged',
+    'RTM_SETLINK ifi_family bridge ifi_index 5 IFLA_AF_SPEC { IFLA_BRIDGE_VLAN_INFO [flags pvid,untagged vid 100] }',
+  ],
+  [
+    { change: 'delete bridge vlan', link: dev, vlan: { vid: 200, vidEnd: 210 } },
+    'bridge vlan del dev #5 vid 200-210',
+    'RTM_DELLINK ifi_family bridge ifi_index 5 IFLA_AF_SPEC { IFLA_BRIDGE_VLAN_INFO [flags range_begin vid 200, flags range_end vid 210] }',
+  ],
 ]
 
 test('changes read as ip commands and as messages', async (t) => {
