@@ -5,6 +5,7 @@ import type { Request } from '../../lib/cni/request.ts'
 import type { Dns, Result, ResultRoute } from '../../lib/cni/result.ts'
 import { podOf } from '../../lib/host/attachment-key.ts'
 import type { Ports } from '../../lib/host/ports.ts'
+import { AddressError } from '../../lib/ip/address.ts'
 import { AllocationError } from '../../lib/ipam/allocation-error.ts'
 import { type Allocation, allocate } from '../../lib/ipam/allocator.ts'
 import { change, read } from './leases.ts'
@@ -12,7 +13,7 @@ import { type HostLocalNetconf, parseNetconf, readDataDir } from './netconf.ts'
 import { parseResolvConf } from './resolv-conf.ts'
 
 export async function add(ports: Ports, request: Request): Promise<Result> {
-  const netconf = parseNetconf(request)
+  const netconf = await readNetconf(request)
   const dns = readDns(ports, netconf)
   const allocations = lease(ports, request, netconf)
   return {
@@ -34,7 +35,7 @@ export async function del(ports: Ports, request: Request): Promise<void> {
 }
 
 export async function check(ports: Ports, request: Request): Promise<void> {
-  const { dataDir } = parseNetconf(request)
+  const { dataDir } = await readNetconf(request)
   const { name: network, containerId, ifname } = request
   const holder = { containerId, ifname }
   const held = read(ports, { network, dataDir }, (reader) => reader.listByHolder(network, holder))
@@ -98,4 +99,23 @@ function toResultRoute({ dst, gw, mtu, advmss, priority, table, scope }: Route):
     ...(table === undefined ? {} : { table }),
     ...(scope === undefined ? {} : { scope }),
   }
+}
+
+/** A text that is no address is explained: which part of it, and why. */
+async function readNetconf(request: Request): Promise<HostLocalNetconf> {
+  try {
+    return parseNetconf(request)
+  } catch (error) {
+    const culprit = findAddressError(error)
+    if (!(error instanceof CniError) || culprit === undefined) throw error
+    const { explainInvalidAddress } = await import('../../lib/ip/explain.ts')
+    const why = await explainInvalidAddress(culprit.subject)
+    const details = `${JSON.stringify(culprit.subject)}: ${why}`
+    throw new CniError(error.code, error.message, { details: why === '' ? '' : details, cause: error })
+  }
+}
+
+function findAddressError(error: unknown): AddressError | undefined {
+  if (error instanceof AddressError) return error
+  return error instanceof Error && error.cause !== undefined ? findAddressError(error.cause) : undefined
 }
