@@ -17,7 +17,7 @@ import { hasSetMac } from '../../lib/host/set-mac.ts'
 import { Undo } from '../../lib/host/undo.ts'
 import { macFromRandom } from '../../lib/ip/mac.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
-import { isAlreadyExists, isNotFound } from '../../lib/netlink/error.ts'
+import { isAlreadyExists, unlessGone } from '../../lib/netlink/error.ts'
 import { NftError } from '../../lib/nftables/error.ts'
 import { addMasquerade, removeMasquerade } from '../../lib/nftables/podwire-table.ts'
 import { addSpoofGuards, removeSpoofGuards } from '../../lib/nftables/spoof-table.ts'
@@ -318,10 +318,6 @@ function listOthers(ports: Ports, request: Request, bridge?: string): OtherAttac
 }
 
 type OtherAttachment = Attachment & { readonly record: BridgeAttachment }
-
-function unlessGone(error: unknown): void {
-  if (!isNotFound(error)) throw error
-}
 
 function withUndoFailures(error: unknown, failures: readonly string[]): unknown {
   if (failures.length === 0) return error

@@ -4,7 +4,7 @@
 import { IpAddress } from '../ip/address.ts'
 import type { MacAddress } from '../ip/mac.ts'
 import type { Prefix } from '../ip/prefix.ts'
-import { isAlreadyExists, isNotFound } from '../netlink/error.ts'
+import { isAlreadyExists, unlessGone } from '../netlink/error.ts'
 import type { Link } from '../rtnl/link.ts'
 import type { Rtnl } from '../rtnl/rtnl.ts'
 import type { Sysctl } from '../sysctl/sysctl.ts'
@@ -197,8 +197,4 @@ async function addAddress(rtnl: Rtnl, bridge: Link, prefix: Prefix): Promise<voi
 
 async function removeAddress(rtnl: Rtnl, bridge: Link, prefix: Prefix): Promise<void> {
   await rtnl.apply({ change: 'delete address', address: { dev: bridge.index, prefix } }).catch(unlessGone)
-}
-
-function unlessGone(error: unknown): void {
-  if (!isNotFound(error)) throw error
 }

@@ -2,7 +2,7 @@
 // `<bridge>.<vlan>`, with the addresses. It stays like the bridge itself.
 
 import type { MacAddress } from '../ip/mac.ts'
-import { isAlreadyExists, isNotFound } from '../netlink/error.ts'
+import { isAlreadyExists, unlessGone } from '../netlink/error.ts'
 import type { IfName, Link } from '../rtnl/link.ts'
 import type { Change, Rtnl } from '../rtnl/rtnl.ts'
 import type { Sysctl } from '../sysctl/sysctl.ts'
@@ -70,9 +70,7 @@ async function createPair(
 async function removeOwn(rtnl: Rtnl, name: string, mac: MacAddress): Promise<void> {
   const link = await rtnl.findLink(name)
   if (link?.mac !== mac) return
-  await rtnl.apply({ change: 'delete link', link: link.index }).catch((error: unknown) => {
-    if (!isNotFound(error)) throw error
-  })
+  await rtnl.apply({ change: 'delete link', link: link.index }).catch(unlessGone)
 }
 
 async function findPort(rtnl: Rtnl, { peerIndex, peerNetnsid }: Link): Promise<Link | undefined> {

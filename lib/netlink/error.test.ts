@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { isAlreadyExists, isNotFound, isNotSupported, NetlinkError } from './error.ts'
+import { isAlreadyExists, isNotFound, isNotSupported, NetlinkError, unlessGone } from './error.ts'
 
 const KINDS: readonly (readonly [errno: number, code: string, found: string])[] = [
   [19, 'ENODEV', 'not found'],
@@ -34,4 +34,11 @@ test('NetlinkError says what, why and where', async (t) => {
   const error = new NetlinkError('do it', { errno: 22, text: 'Bad size', attribute: 'A.B' }, { cause })
   t.equal(error.message, 'do it: EINVAL: Bad size (A.B)')
   t.equal(error.cause, cause)
+})
+
+test('unlessGone lets pass what is gone and throws everything else', async (t) => {
+  const gone = new NetlinkError('ip link del dev eth0', { errno: 19 })
+  const refused = new NetlinkError('ip link del dev eth0', { errno: 1 })
+  await t.resolves(Promise.reject(gone).catch(unlessGone))
+  await t.rejects(Promise.reject(refused).catch(unlessGone), refused)
 })

@@ -67,6 +67,11 @@ export function isNotFound(error: unknown): boolean {
   return hasCode(error, 'ENODEV', 'ENOENT', 'ESRCH', 'EADDRNOTAVAIL')
 }
 
+/** For `catch`: what was to be taken away and is gone already is fine. @throws any other error */
+export function unlessGone(error: unknown): void {
+  if (!isNotFound(error)) throw error
+}
+
 export function isAlreadyExists(error: unknown): boolean {
   return hasCode(error, 'EEXIST')
 }

@@ -3,8 +3,8 @@
 
 import { type Family, IpAddress } from '../ip/address.ts'
 import type { Prefix } from '../ip/prefix.ts'
+import { applyIfThere } from './apply-if-there.ts'
 import type { NftElement } from './element.ts'
-import { isNotFound } from './error.ts'
 import {
   distinct,
   elementDifferences,
@@ -85,17 +85,6 @@ async function mend(nft: Nft, subnets: readonly Prefix[], elements: readonly Nft
   const rules = await nft.listRules(podwireTable)
   const damaged = others.filter((subnet) => ruleDifferences([subnet], rules).length > 0)
   for (const chunk of chunks(damaged, ADDED_AT_ONCE)) await nft.apply(tableOperations(chunk, []))
-}
-
-/** @returns false when something that the operations need is not there */
-async function applyIfThere(nft: Nft, operations: readonly NftOperation[]): Promise<boolean> {
-  try {
-    await nft.apply(operations)
-    return true
-  } catch (error) {
-    if (isNotFound(error)) return false
-    throw error
-  }
 }
 
 /**

@@ -16,9 +16,9 @@
 // A pod is two elements; a frame from a port that is not checked costs one look into a hash table.
 
 import { type MacAddress, parseMac } from '../ip/mac.ts'
+import { applyIfThere } from './apply-if-there.ts'
 import { baseText, type NftChain } from './chain.ts'
 import type { NftElement } from './element.ts'
-import { isNotFound } from './error.ts'
 import { etherSaddr, iifname } from './field.ts'
 import type { Nft } from './nft.ts'
 import type { NftOperation } from './operation.ts'
@@ -121,17 +121,6 @@ export async function removeSpoofGuards(nft: Nft, guards: readonly SpoofGuard[])
 
 function remove(elementsOf: NftSet, key: readonly string[]): NftOperation {
   return { verb: 'destroy', elementsOf, elements: [{ key }] }
-}
-
-/** @returns false when something that the operations need is not there */
-async function applyIfThere(nft: Nft, operations: readonly NftOperation[]): Promise<boolean> {
-  try {
-    await nft.apply(operations)
-    return true
-  } catch (error) {
-    if (isNotFound(error)) return false
-    throw error
-  }
 }
 
 /** Every port that is guarded, for garbage collection: whose it is, its comment says. */

@@ -2,7 +2,7 @@
 
 import type { MacAddress } from '../ip/mac.ts'
 import type { Prefix } from '../ip/prefix.ts'
-import { isNotFound } from '../netlink/error.ts'
+import { unlessGone } from '../netlink/error.ts'
 import { type IfIndex, LOOPBACK_INDEX } from '../rtnl/link.ts'
 import type { Route } from '../rtnl/route.ts'
 import type { Change, Rtnl } from '../rtnl/rtnl.ts'
@@ -55,11 +55,8 @@ export async function removeWire(
 ): Promise<void> {
   const link = await rtnl.findLink(hostIfname)
   if (link === undefined || (link.mac !== hostMac && link.alias !== alias)) return
-  try {
-    await rtnl.apply({ change: 'delete link', link: link.index })
-  } catch (error) {
-    if (!isNotFound(error)) throw error // it went with the pod's namespace
-  }
+  // It may go with the pod's namespace meanwhile.
+  await rtnl.apply({ change: 'delete link', link: link.index }).catch(unlessGone)
 }
 
 /** The node must not take router advertisements from a pod (CVE-2020-10749). */

@@ -1,0 +1,16 @@
+// A transaction that takes what it needs for granted, which is the cheapest way to find out whether it is there.
+
+import { isNotFound } from './error.ts'
+import type { Nft } from './nft.ts'
+import type { NftOperation } from './operation.ts'
+
+/** @returns false when something that the operations need is not there */
+export async function applyIfThere(nft: Nft, operations: readonly NftOperation[]): Promise<boolean> {
+  try {
+    await nft.apply(operations)
+    return true
+  } catch (error) {
+    if (isNotFound(error)) return false
+    throw error
+  }
+}
