@@ -8,6 +8,7 @@ import { CNI_CODE, CniError, toCniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { encodeResult, type Result } from '../../lib/cni/result.ts'
 import { attachmentKey, podOf } from '../../lib/host/attachment-key.ts'
+import { callOf, isRetry, isRetryOf } from '../../lib/host/call.ts'
 import { planForwarding } from '../../lib/host/forwarding.ts'
 import type { Namespace } from '../../lib/host/kernel.ts'
 import { ownerText } from '../../lib/host/owner.ts'
@@ -26,7 +27,7 @@ import type { Rtnl } from '../../lib/rtnl/rtnl.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
 import { hostSysctls, podChanges, podSysctls, removeWire, wireChanges } from '../../lib/veth/pod-link.ts'
 import { type BridgeAttachment, masqueradeEntries, PLUGIN, spoofGuards } from './attachment.ts'
-import { removeAttachment } from './del.ts'
+import { releaseUnrecorded, removeAttachment } from './del.ts'
 import { ensureGateway, gatewayIfname } from './gateway.ts'
 import { ipamSection } from './ipam.ts'
 import { settleMtu } from './mtu.ts'
@@ -59,6 +60,7 @@ export async function add(ports: Ports, request: Request): Promise<Result> {
     const gateway = await serveAsGateway(wire, { bridge, force: netconf.forceAddress })
     await masquerade(wire)
     await awaitForwarding(wire)
+    ports.attachments.complete(attachmentKey(PLUGIN, request))
     return bridgeResult(request, attachment, { bridge, gateway, ipam: ipam?.result, netconf })
   } catch (error) {
     throw withUndoFailures(error, await undo.run())
@@ -77,15 +79,20 @@ interface Wiring {
 }
 
 /**
- * A second ADD of a live attachment must not take anything from it, whatever namespace it names: one whose wire is
- * there is live. What an ADD that was killed left behind is cleared away first.
+ * A second ADD of a live attachment must not take anything from it, whatever namespace it names: one that is complete
+ * and whose wire is there is live. What an ADD that was killed left behind is cleared away first, and so is what the
+ * first try of this very call has made.
  */
 async function refuseRepeat(ports: Ports, request: Request): Promise<void> {
   const earlier = ports.attachments.find(attachmentKey(PLUGIN, request))
-  if (earlier === undefined) return
+  if (earlier === undefined) {
+    // Before there is a record, there is at most a lease.
+    if (isRetry(request)) await releaseUnrecorded(ports, request)
+    return
+  }
   const attachment = earlier.record as BridgeAttachment
   const wire = await ports.kernel.host.rtnl.findLink(attachment.hostIfname)
-  if (wire?.mac === attachment.hostMac) {
+  if (earlier.isComplete && wire?.mac === attachment.hostMac && !isRetryOf(request, earlier)) {
     throw new CniError(
       CNI_CODE.internal,
       `${request.containerId} is already attached to ${request.name} by ${request.ifname}`,
@@ -119,10 +126,12 @@ function record(ports: Ports, request: Request, made: { attachment: BridgeAttach
   attachments.put({
     ...key,
     ...podOf(request),
+    ...callOf(request),
     netns: request.netns,
     record: made.attachment,
     bootId,
     createdAtMs: clock.nowMs(),
+    isComplete: false,
   })
 }
 

@@ -93,7 +93,7 @@ async function removePodLink(ports: Ports, request: Request): Promise<void> {
 }
 
 /** An IPAM plugin that is not there has leased nothing to an attachment that was never recorded. */
-async function releaseUnrecorded(ports: Ports, request: Request): Promise<void> {
+export async function releaseUnrecorded(ports: Ports, request: Request): Promise<void> {
   try {
     await releaseAddresses(ports, request, ipamSection(request))
   } catch (error) {
