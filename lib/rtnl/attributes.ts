@@ -14,6 +14,7 @@ import {
 } from '../netlink/attributes.ts'
 import { bytes, type Codec, flags, named, s32, string, struct, u8, u16, u32 } from '../netlink/codecs.ts'
 import type { MessageKind } from '../netlink/request.ts'
+import { RTM_NEWQDISC, RTM_NEWTFILTER } from './traffic-attributes.ts'
 
 export const AF_INET = 2
 export const AF_INET6 = 10
@@ -249,4 +250,6 @@ export const RTNL_KINDS = [
   RTM_DELADDR,
   RTM_NEWROUTE,
   RTM_DELROUTE,
+  RTM_NEWQDISC,
+  RTM_NEWTFILTER,
 ] as unknown as readonly MessageKind[]

@@ -5,6 +5,8 @@ import { addAddressRequest, deleteAddressRequest } from './address.ts'
 import { addBridgeVlanRequest, deleteBridgeVlanRequest } from './bridge-vlan.ts'
 import { formatChange } from './format.ts'
 import { createLinkRequest, deleteLinkRequest, setLinkRequest } from './link.ts'
+import { addQdiscRequest, deleteQdiscRequest } from './qdisc.ts'
+import { addRedirectRequest } from './redirect.ts'
 import { addRouteRequest, deleteRouteRequest } from './route.ts'
 import type { Change } from './rtnl.ts'
 
@@ -30,5 +32,11 @@ export function toRequest(change: Change): Request {
       return addBridgeVlanRequest(change.link, change.vlan, operation)
     case 'delete bridge vlan':
       return deleteBridgeVlanRequest(change.link, change.vlan, operation)
+    case 'add qdisc':
+      return addQdiscRequest(change.dev, change.qdisc, operation)
+    case 'delete qdisc':
+      return deleteQdiscRequest(change.dev, change.parent, operation)
+    case 'add redirect':
+      return addRedirectRequest(change.redirect, operation)
   }
 }

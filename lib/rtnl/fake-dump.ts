@@ -2,7 +2,7 @@
 
 import { describeVlans } from './fake-bridge-vlans.ts'
 import type { FakeLink, FakeStack } from './fake-stack.ts'
-import { formatRoute, formatVlan } from './format.ts'
+import { formatQdisc, formatRoute, formatVlan } from './format.ts'
 
 /** Sorted lines: `link …`, `address br0 10.1.0.1/24`, `route default via 10.1.0.1 dev eth0`. */
 export function dumpStack({ links, addresses, routes }: FakeStack): string {
@@ -31,6 +31,8 @@ function formatLink(link: FakeLink): string {
     ...(link.isolated ? ['isolated'] : []),
     ...(master?.vlanFiltering ? describeVlans(link).map((vlan) => `vlan ${formatVlan(vlan)}`) : []),
     ...(peer ? [`peer ${peer.name}${elsewhere}`] : []),
+    ...[...link.qdiscs.values()].map((qdisc) => `{ ${formatQdisc(qdisc)} }`),
+    ...link.redirects.map((to) => `redirect ${to?.name ?? 'nowhere'}`),
     ...(link.alias ? [`alias ${JSON.stringify(link.alias)}`] : []),
   ].join(' ')
 }

@@ -6,7 +6,8 @@ import { joinDefaultVlan } from './fake-bridge-vlans.ts'
 import { portsOf } from './fake-link.ts'
 import { FakeRefusal } from './fake-refusal.ts'
 import { type FakeLink, type FakeStack, removeWhere } from './fake-stack.ts'
-import type { IfIndex, IfName, LinkRef, LinkSettings, NewBridge, NewLink, NewVeth } from './link.ts'
+import { forgetTarget, isMissing } from './fake-traffic.ts'
+import type { IfIndex, IfName, LinkRef, LinkSettings, NewBridge, NewIfb, NewLink, NewVeth } from './link.ts'
 
 const MIN_MTU = 68
 const MAX_MTU = 65535
@@ -16,7 +17,7 @@ const NO_MAC = '00:00:00:00:00:00' as MacAddress
 export function createLink(stack: FakeStack, link: NewLink): void {
   checkNameLength(link.name)
   if (stack.findLink(link.name)) throw new FakeRefusal('EEXIST')
-  const created = link.kind === 'bridge' ? createBridge(stack, link) : createVeth(stack, link)
+  const created = CREATE[link.kind](stack, link as never)
   try {
     if (link.master !== undefined) setMaster(created, link.master)
   } catch (error) {
@@ -25,6 +26,8 @@ export function createLink(stack: FakeStack, link: NewLink): void {
   }
   if (link.up) setUp(created, true)
 }
+
+const CREATE = { bridge: createBridge, veth: createVeth, ifb: createIfb } as const
 
 function createBridge(stack: FakeStack, { name, mac, mtu, vlanFiltering }: NewBridge): FakeLink {
   checkNew({ name, mac, mtu })
@@ -52,6 +55,12 @@ function createVeth(stack: FakeStack, { name, mac, mtu, peer }: NewVeth): FakeLi
   far.peer = near
   near.peer = far
   return near
+}
+
+function createIfb(stack: FakeStack, { name, mac, mtu }: NewIfb): FakeLink {
+  if (isMissing(stack, 'link ifb')) throw new FakeRefusal('EOPNOTSUPP', { text: 'Unknown device type' })
+  checkNew({ name, mac, mtu })
+  return stack.addLink(name, { kind: 'ifb', ...given({ mac, mtu }) })
 }
 
 interface Basics {
@@ -188,6 +197,7 @@ export function removeLink(link: FakeLink): void {
     removeWhere(stack.routes, (route) => route.link === end)
     removeWhere(stack.addresses, (address) => address.link === end)
     removeWhere(stack.links, (one) => one === end)
+    forgetTarget(end)
     stack.parameters.removeLink(end.name)
   }
 }

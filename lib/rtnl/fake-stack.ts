@@ -1,11 +1,13 @@
 // The fake kernel's network stack of one namespace: its links, addresses and routes. Changes are made by fake-links.ts,
-// fake-addresses.ts and fake-routes.ts.
+// fake-addresses.ts, fake-routes.ts and fake-traffic.ts.
 
 import type { constants } from 'node:os'
 import type { MacAddress } from '../ip/mac.ts'
 import type { Prefix } from '../ip/prefix.ts'
 import type { BridgeVlan } from './bridge-vlan.ts'
+import type { KernelFeature } from './kernel-feature.ts'
 import type { IfIndex, IfName, LinkRef } from './link.ts'
+import type { Qdisc, QdiscParent } from './qdisc.ts'
 import type { Route } from './route.ts'
 
 export interface FakeLink {
@@ -13,7 +15,7 @@ export interface FakeLink {
   readonly index: IfIndex
   name: IfName
   /** Absent for loopback. */
-  readonly kind?: 'bridge' | 'veth'
+  readonly kind?: 'bridge' | 'veth' | 'ifb'
   mac: MacAddress
   mtu: number
   up: boolean
@@ -27,6 +29,9 @@ export interface FakeLink {
   readonly vlanFiltering: boolean
   /** Of a bridge or a port of one, by their ids. */
   readonly vlans: Map<number, Omit<BridgeVlan, 'vid' | 'vidEnd'>>
+  readonly qdiscs: Map<QdiscParent, Qdisc>
+  /** Of the ingress qdisc: where what it receives goes. Undefined when that link is gone. */
+  readonly redirects: (FakeLink | undefined)[]
   hadPorts: boolean
   /** A bridge follows the lowest MAC and MTU of its ports until it is given its own. */
   ownMac: boolean
@@ -61,6 +66,8 @@ export interface LinkParameters {
 export interface KernelFeatures {
   /** CONFIG_BRIDGE_VLAN_FILTERING */
   readonly bridgeVlanFiltering: boolean
+  /** Kinds of links, qdiscs and actions that it was built without. */
+  readonly missing?: readonly KernelFeature[]
 }
 
 /**
@@ -155,6 +162,8 @@ export class FakeStack {
       isolated: false,
       vlanFiltering: false,
       vlans: new Map(),
+      qdiscs: new Map(),
+      redirects: [],
       hadPorts: false,
       ownMac: given.mac !== undefined,
       ownMtu: false,

@@ -1,7 +1,8 @@
-// Changes as the `ip` commands that do the same: for errors, the trace, and people.
+// Changes as the `ip`, `bridge` and `tc` commands that do the same: for errors, the trace, and people.
 
 import type { BridgeVlan, BridgeVlanChange } from './bridge-vlan.ts'
-import type { LinkRef, LinkSettings, NewLink } from './link.ts'
+import type { IfIndex, LinkRef, LinkSettings, NewLink } from './link.ts'
+import type { Qdisc } from './qdisc.ts'
 import { type Route, RT_SCOPE, RT_TABLE_MAIN } from './route.ts'
 import type { Change } from './rtnl.ts'
 
@@ -25,7 +26,22 @@ export function formatChange(change: Change): string {
     case 'add bridge vlan':
     case 'delete bridge vlan':
       return `bridge vlan ${change.change === 'add bridge vlan' ? 'add' : 'del'} ${formatRef(change.link)} vid ${formatVlanChange(change.vlan)}`
+    case 'add qdisc':
+      return `tc qdisc add ${formatRef(change.dev)} ${formatQdisc(change.qdisc)}`
+    case 'delete qdisc':
+      return `tc qdisc del ${formatRef(change.dev)} ${change.parent}`
+    case 'add redirect': {
+      const { dev, to } = change.redirect
+      return `tc filter add ${formatRef(dev)} ingress pref 1 u32 match u32 0 0 action mirred egress redirect ${formatRef(to as IfIndex)}`
+    }
   }
+}
+
+/** Rates and sizes in bytes: `root tbf rate 1250000bps burst 20000 limit 51250`, where `bps` is bytes per second. */
+export function formatQdisc(qdisc: Qdisc): string {
+  if (qdisc.kind === 'ingress') return 'ingress'
+  const { rateBytesPerSecond, burstBytes, limitBytes } = qdisc
+  return `root tbf rate ${rateBytesPerSecond}bps burst ${burstBytes} limit ${limitBytes}`
 }
 
 function formatVlanChange({ self, ...vlan }: BridgeVlanChange): string {
@@ -48,6 +64,7 @@ function formatNewLink(link: NewLink): string {
     if (link.vlanFiltering !== undefined) words.push(`vlan_filtering ${Number(link.vlanFiltering)}`)
     return words.join(' ')
   }
+  if (link.kind === 'ifb') return words.join(' ')
   words.push('peer', ...endWords(link.peer))
   if (link.peer.netnsFd !== undefined) words.push(`netns /proc/self/fd/${link.peer.netnsFd}`)
   return words.join(' ')

@@ -93,7 +93,12 @@ export interface NewVeth extends NewLinkCommon {
   }
 }
 
-export type NewLink = NewBridge | NewVeth
+/** What is sent to it comes back as received by the link that had it before (drivers/net/ifb.c): so it can be shaped. */
+export interface NewIfb extends NewLinkCommon {
+  readonly kind: 'ifb'
+}
+
+export type NewLink = NewBridge | NewVeth | NewIfb
 
 /** What changes; what is absent stays. */
 export interface LinkSettings {
@@ -157,6 +162,7 @@ function kindData(link: NewLink): Record<string, unknown> | undefined {
       ? undefined
       : { IFLA_BR_VLAN_FILTERING: Number(link.vlanFiltering) }
   }
+  if (link.kind === 'ifb') return undefined
   const { netnsFd, ...peer } = link.peer
   const attributes = {
     ...commonAttributes(peer),

@@ -1,6 +1,7 @@
 import { FakeNetwork, FakeStack } from './fake-stack.ts'
 import { rtnlContract } from './rtnl.contract.ts'
 import { RtnlFake } from './rtnl-fake.ts'
+import { trafficContract } from './traffic.contract.ts'
 
 const noParameters = { addLink() {}, renameLink() {}, removeLink() {}, find: () => undefined }
 
@@ -13,3 +14,9 @@ for (const bridgeVlanFiltering of [true, false]) {
     return { host: new RtnlFake(host), pod: new RtnlFake(pod), podFd, bridgeVlanFiltering }
   })
 }
+
+trafficContract('RtnlFake', () => {
+  const missing = ['link nonesuch', 'qdisc nonesuch', 'action nonesuch'] as const
+  const network = new FakeNetwork({ bridgeVlanFiltering: true, missing })
+  return new RtnlFake(new FakeStack(network, 'host', noParameters))
+})

@@ -13,8 +13,19 @@ import { createLink, deleteLink, requireLink, setLink } from './fake-links.ts'
 import { FakeRefusal } from './fake-refusal.ts'
 import { addRoute, deleteRoute, describeRoute } from './fake-routes.ts'
 import type { FakeStack } from './fake-stack.ts'
+import {
+  addQdisc,
+  addRedirect,
+  deleteQdisc,
+  describeQdiscs,
+  describeRedirects,
+  isMissing,
+} from './fake-traffic.ts'
 import { formatRef } from './format.ts'
+import type { KernelFeature } from './kernel-feature.ts'
 import type { IfIndex, Link, LinkFilter, LinkRef } from './link.ts'
+import type { QdiscState } from './qdisc.ts'
+import type { Redirect } from './redirect.ts'
 import type { RouteFilter, RouteState } from './route.ts'
 import type { Change, LinkCondition, Rtnl } from './rtnl.ts'
 
@@ -86,6 +97,19 @@ export class RtnlFake implements Rtnl {
     return link === undefined ? [] : describeVlans(link)
   }
 
+  async listQdiscs(dev: IfIndex): Promise<QdiscState[]> {
+    return this.#answer('tc qdisc show', () => describeQdiscs(requireLink(this.#stack, dev)))
+  }
+
+  async listRedirects(dev: IfIndex): Promise<Redirect[]> {
+    const operation = `tc filter show dev #${dev} ingress`
+    return this.#answer(operation, () => describeRedirects(requireLink(this.#stack, dev)))
+  }
+
+  async hasFeature(feature: KernelFeature): Promise<boolean> {
+    return this.#answer(`look for ${feature}`, () => !isMissing(this.#stack, feature))
+  }
+
   async waitForLink(ref: LinkRef, wanted: LinkCondition): Promise<Link> {
     const first = await this.getLink(ref)
     if (wanted.holds(first)) return first
@@ -153,6 +177,15 @@ function run(stack: FakeStack, change: Change): void {
       break
     case 'delete bridge vlan':
       deleteBridgeVlan(stack, change.link, change.vlan)
+      break
+    case 'add qdisc':
+      addQdisc(requireLink(stack, change.dev), change.qdisc)
+      break
+    case 'delete qdisc':
+      deleteQdisc(requireLink(stack, change.dev), change.parent)
+      break
+    case 'add redirect':
+      addRedirect(requireLink(stack, change.redirect.dev), change.redirect.to)
       break
   }
 }

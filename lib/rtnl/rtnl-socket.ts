@@ -7,6 +7,7 @@ import { ifinfomsg, RTNL_KINDS, RTNLGRP_LINK } from './attributes.ts'
 import { type BridgeVlan, listBridgeVlansRequest, readBridgeVlans } from './bridge-vlan.ts'
 import { toRequest } from './change-request.ts'
 import { formatRef } from './format.ts'
+import { isKnownKind, type KernelFeature, probeRequest } from './kernel-feature.ts'
 import {
   getLinkRequest,
   type IfIndex,
@@ -16,6 +17,8 @@ import {
   listLinksRequest,
   readLink,
 } from './link.ts'
+import { listQdiscsRequest, type QdiscState, readQdisc } from './qdisc.ts'
+import { listRedirectsRequest, type Redirect, readRedirect } from './redirect.ts'
 import { listRoutesRequest, type RouteFilter, type RouteState, readRoutes } from './route.ts'
 import type { Change, LinkCondition, Rtnl } from './rtnl.ts'
 
@@ -82,6 +85,31 @@ export class RtnlSocket implements Rtnl {
     return messages
       .map(({ payload }) => readBridgeVlans(payload))
       .flatMap((one) => (one.link === link ? one.vlans : []))
+  }
+
+  async listQdiscs(dev: IfIndex): Promise<QdiscState[]> {
+    await this.getLink(dev) // a dump is of all links, and would be empty
+    const messages = await this.#connection.dump(listQdiscsRequest())
+    return messages
+      .map(({ payload }) => readQdisc(payload))
+      .filter((qdisc) => qdisc?.dev === dev) as QdiscState[]
+  }
+
+  async listRedirects(dev: IfIndex): Promise<Redirect[]> {
+    await this.getLink(dev)
+    const messages = await this.#connection.dump(listRedirectsRequest(dev))
+    return messages.map(({ payload }) => readRedirect(payload)).filter((redirect) => redirect !== undefined)
+  }
+
+  async hasFeature(feature: KernelFeature): Promise<boolean> {
+    try {
+      await this.#connection.request(probeRequest(feature))
+      return true
+    } catch (error) {
+      const isKnown = error instanceof NetlinkError ? isKnownKind(feature, error) : undefined
+      if (isKnown === undefined) throw error
+      return isKnown
+    }
   }
 
   async waitForLink(ref: LinkRef, wanted: LinkCondition): Promise<Link> {

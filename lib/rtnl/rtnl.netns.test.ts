@@ -1,11 +1,14 @@
 import { makeNamespace, type TestNamespace } from '../testing/netns.ts'
 import { rtnlContract } from './rtnl.contract.ts'
+import { trafficContract } from './traffic.contract.ts'
 
 rtnlContract('RtnlSocket', (t) => {
   const host = makeNamespace(t, 'host')
   const pod = makeNamespace(t, 'pod')
   return { host: host.rtnl, pod: pod.rtnl, podFd: pod.netns.fd, bridgeVlanFiltering: canFilterVlans(pod) }
 })
+
+trafficContract('RtnlSocket', (t) => makeNamespace(t).rtnl)
 
 /** CONFIG_BRIDGE_VLAN_FILTERING, asked of another program. */
 function canFilterVlans(namespace: TestNamespace): boolean {
