@@ -97,7 +97,7 @@ function connect(link: FakeLink): void {
 function connectedRoute(link: FakeLink, prefix: Prefix): FakeRoute | undefined {
   if (link.kind === undefined) return undefined
   const dst = prefix.masked()
-  const common = { link, dst, table: RT_TABLE_MAIN, connected: true }
+  const common = { link, dst, table: link.master?.vrfTable ?? RT_TABLE_MAIN, connected: true }
   if (prefix.family === 6) return { ...common, scope: RT_SCOPE.global, priority: CONNECTED_METRIC6 }
   const source = primaryOf(link, prefix)?.prefix.address ?? prefix.address
   return prefix.length === 32 ? undefined : { ...common, scope: RT_SCOPE.link, source }

@@ -1,5 +1,6 @@
 // The real port: rtnetlink(7) over one socket that stays in the namespace it was opened in.
 
+import type { Family } from '../ip/address.ts'
 import { Connection, type Trace, type Transport } from '../netlink/connection.ts'
 import { isNotFound, NetlinkError } from '../netlink/error.ts'
 import { type AddressFilter, type LinkAddressState, listAddressesRequest, readAddress } from './address.ts'
@@ -21,6 +22,7 @@ import { listQdiscsRequest, type QdiscState, readQdisc } from './qdisc.ts'
 import { listRedirectsRequest, type Redirect, readRedirect } from './redirect.ts'
 import { listRoutesRequest, type RouteFilter, type RouteState, readRoutes } from './route.ts'
 import type { Change, LinkCondition, Rtnl } from './rtnl.ts'
+import { listRulesRequest, type RuleState, readRule } from './rule.ts'
 
 /** Opens a socket in the port's namespace; `groups` are multicast groups to hear. */
 export type OpenTransport = (groups?: readonly number[]) => Transport
@@ -78,6 +80,11 @@ export class RtnlSocket implements Rtnl {
     })
     const routes = messages.flatMap((message) => readRoutes(message.payload))
     return routes.filter((route) => matchesRoute(route, filter))
+  }
+
+  async listRules(family: Family): Promise<RuleState[]> {
+    const messages = await this.#connection.dump(listRulesRequest(family))
+    return messages.map((message) => readRule(message.payload)).filter((rule) => rule !== undefined)
   }
 
   async listBridgeVlans(link: IfIndex): Promise<BridgeVlan[]> {

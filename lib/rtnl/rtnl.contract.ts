@@ -16,6 +16,8 @@ export interface RtnlWorld {
   readonly pod: Rtnl
   /** Names the pod's namespace. */
   readonly podFd: number
+  /** Names the host's. */
+  readonly hostFd: number
   readonly bridgeVlanFiltering: boolean
 }
 
