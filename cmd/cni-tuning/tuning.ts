@@ -3,6 +3,7 @@
 import type { ChainedPlugin } from '../../lib/attach/chained.ts'
 import { differences } from '../../lib/attach/drift.ts'
 import { NO_PREV_RESULT } from '../../lib/attach/prev-result.ts'
+import { findRecordedPod, podRecord } from '../../lib/attach/recorded-pod.ts'
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import type { Result } from '../../lib/cni/result.ts'
@@ -12,13 +13,7 @@ import { openPodNamespace } from '../../lib/host/pod-namespace.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { unlessGone } from '../../lib/netlink/error.ts'
 import { type LinkTuning, parseNetconf } from './netconf.ts'
-import {
-  currentTuning,
-  findTunedNamespace,
-  isSameValue,
-  type SysctlRecord,
-  type TuningRecord,
-} from './record.ts'
+import { currentTuning, isSameValue, type SysctlRecord, type TuningRecord } from './record.ts'
 import { parseSysctlKey, requireAllowed } from './sysctl-key.ts'
 
 export const tuning: ChainedPlugin<TuningRecord> = {
@@ -35,8 +30,7 @@ async function plan(ports: Ports, request: Request): Promise<TuningRecord | unde
   requireAllowed(ports.files, Object.keys(sysctl))
   if (Object.keys(sysctl).length + Object.keys(link).length === 0) return undefined
   return inPod(ports, request, async (pod) => ({
-    netns: request.netns,
-    inode: pod.inode,
+    ...podRecord(request, pod),
     sysctls: Object.entries(sysctl).map(([name, value]) => {
       const key = parseSysctlKey(name, request.ifname)
       const before = pod.sysctl.find(key)
@@ -108,7 +102,7 @@ async function compareLink(pod: Namespace, ifname: string, set: LinkTuning): Pro
 
 /** What somebody else has set since then stays. */
 async function takeBack(ports: Ports, request: Request, record: TuningRecord): Promise<void> {
-  const pod = findTunedNamespace(ports, request, record)
+  const pod = findRecordedPod(ports, request, record)
   if (pod === undefined) return
   const failures = new Failures()
   try {

@@ -33,7 +33,7 @@ export async function checkAddressing(
 }
 
 /** What the route says must be so; what it leaves open may be anything. */
-function isSameRoute(expected: Route, actual: RouteState): boolean {
+export function isSameRoute(expected: Route, actual: RouteState): boolean {
   return (
     expected.dst.masked().equals(actual.dst) &&
     (expected.gateway === undefined || actual.gateway?.equals(expected.gateway) === true) &&

@@ -54,6 +54,7 @@ export interface FakeAddress {
   readonly link: FakeLink
   readonly prefix: Prefix
   readonly noDad: boolean
+  readonly noPrefixRoute: boolean
   /** 0 global, 254 host. */
   readonly scope: number
 }

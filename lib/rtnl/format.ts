@@ -17,9 +17,9 @@ export function formatChange(change: Change): string {
       return `ip link del ${formatRef(change.link)}`
     case 'add address':
     case 'delete address': {
-      const { prefix, dev, noDad } = change.address
+      const { prefix, dev, noDad, noPrefixRoute } = change.address
       const verb = change.change === 'add address' ? 'add' : 'del'
-      return `ip addr ${verb} ${prefix} ${formatRef(dev)}${noDad && prefix.family === 6 ? ' nodad' : ''}`
+      return `ip addr ${verb} ${prefix} ${formatRef(dev)}${noDad && prefix.family === 6 ? ' nodad' : ''}${noPrefixRoute ? ' noprefixroute' : ''}`
     }
     case 'add route':
     case 'delete route':
