@@ -1,5 +1,6 @@
 // The real port: rtnetlink(7) over one socket that stays in the namespace it was opened in.
 
+import type { Family } from '../ip/address.ts'
 import { Connection, type Trace, type Transport } from '../netlink/connection.ts'
 import { isNotFound, NetlinkError } from '../netlink/error.ts'
 import { type AddressFilter, type LinkAddressState, listAddressesRequest, readAddress } from './address.ts'
@@ -7,6 +8,7 @@ import { ifinfomsg, RTNL_KINDS, RTNLGRP_LINK } from './attributes.ts'
 import { type BridgeVlan, listBridgeVlansRequest, readBridgeVlans } from './bridge-vlan.ts'
 import { toRequest } from './change-request.ts'
 import { formatChange, formatRef } from './format.ts'
+import { isKnownKind, type KernelFeature, probeRequest } from './kernel-feature.ts'
 import {
   getLinkRequest,
   type IfIndex,
@@ -17,8 +19,11 @@ import {
   readLink,
 } from './link.ts'
 import type { LinkDeletion } from './link-deletion.ts'
+import { listQdiscsRequest, type QdiscState, readQdisc } from './qdisc.ts'
+import { listRedirectsRequest, type Redirect, readRedirect } from './redirect.ts'
 import { listRoutesRequest, type RouteFilter, type RouteState, readRoutes } from './route.ts'
 import type { Change, LinkCondition, Rtnl } from './rtnl.ts'
+import { listRulesRequest, type RuleState, readRule } from './rule.ts'
 
 /** Opens a socket in the port's namespace; `groups` are multicast groups to hear. */
 export type OpenTransport = (groups?: readonly number[]) => Transport
@@ -91,11 +96,41 @@ export class RtnlSocket implements Rtnl {
     return routes.filter((route) => matchesRoute(route, filter))
   }
 
+  async listRules(family: Family): Promise<RuleState[]> {
+    const messages = await this.#connection.dump(listRulesRequest(family))
+    return messages.map((message) => readRule(message.payload)).filter((rule) => rule !== undefined)
+  }
+
   async listBridgeVlans(link: IfIndex): Promise<BridgeVlan[]> {
     const messages = await this.#connection.dump(listBridgeVlansRequest())
     return messages
       .map(({ payload }) => readBridgeVlans(payload))
       .flatMap((one) => (one.link === link ? one.vlans : []))
+  }
+
+  async listQdiscs(dev: IfIndex): Promise<QdiscState[]> {
+    await this.getLink(dev) // a dump is of all links, and would be empty
+    const messages = await this.#connection.dump(listQdiscsRequest())
+    return messages
+      .map(({ payload }) => readQdisc(payload))
+      .filter((qdisc) => qdisc?.dev === dev) as QdiscState[]
+  }
+
+  async listRedirects(dev: IfIndex): Promise<Redirect[]> {
+    await this.getLink(dev)
+    const messages = await this.#connection.dump(listRedirectsRequest(dev))
+    return messages.map(({ payload }) => readRedirect(payload)).filter((redirect) => redirect !== undefined)
+  }
+
+  async hasFeature(feature: KernelFeature): Promise<boolean> {
+    try {
+      await this.#connection.request(probeRequest(feature))
+      return true
+    } catch (error) {
+      const isKnown = error instanceof NetlinkError ? isKnownKind(feature, error) : undefined
+      if (isKnown === undefined) throw error
+      return isKnown
+    }
   }
 
   async waitForLink(ref: LinkRef, wanted: LinkCondition): Promise<Link> {
