@@ -3,10 +3,8 @@
 
 import type { Socket } from 'node:net'
 import { createDelegateExec } from '../cni/delegate-exec.ts'
-import { CNI_CODE, CniError, encodeError } from '../cni/errors.ts'
 import type { Plugin } from '../cni/plugin.ts'
 import { invoke } from '../cni/skel.ts'
-import { NEWEST_VERSION } from '../cni/versions.ts'
 import { type CallKey, type CallLocks, callKey } from '../host/call-lock.ts'
 import type { Ports } from '../host/ports.ts'
 import { stateDirOf } from '../host/state-dir.ts'
@@ -94,8 +92,7 @@ export class CallService implements Service {
       { plugin: call.plugin, ...callFields(call.environment), why },
       'left to the caller',
     )
-    const error = new CniError(CNI_CODE.tryAgainLater, `the daemon does not serve this call: ${why}`)
-    return { refusal: encodeError(error, NEWEST_VERSION) }
+    return { refusal: why }
   }
 
   async #run(call: Call, running: Running): Promise<Answer> {
