@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { test } from 'tap'
-import { encode } from '../netlink/codecs.ts'
+import { ByteWriter } from '../netlink/byte-writer.ts'
 import { readMessages } from '../netlink/message.ts'
 import type { SocketOptions } from '../netlink/socket.ts'
 import { datagram, ScriptedKernel } from '../testing/scripted-kernel.ts'
@@ -65,8 +65,9 @@ class World {
   }
 
   async announce(ifi_index: number, ifi_family = 0): Promise<void> {
-    const payload = encode(ifinfomsg, { ifi_family, ifi_index })
-    this.events.say(datagram({ type: RTM_DELLINK.type, flags: 0, seq: 0, payload }))
+    const payload = new ByteWriter()
+    ifinfomsg.write(payload, { ifi_family, ifi_index })
+    this.events.say(datagram({ type: RTM_DELLINK.type, flags: 0, seq: 0, payload: payload.finish() }))
     await nextTurn()
   }
 }
