@@ -74,10 +74,11 @@ export class Daemon {
     return this.#isReady && !this.#service.isDraining
   }
 
-  /** Resolves when the last call is answered. */
+  /** Resolves when the last call is answered, and what it put off is done. */
   async stop(): Promise<void> {
     this.#service.drain()
     await this.#server.close()
+    await this.#options.ports.kernel.idle
     this.#delay.disable()
     this.#locks.close()
     this.#options.ports.close()

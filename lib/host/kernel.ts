@@ -38,6 +38,8 @@ export interface Kernel {
   readonly host: Namespace
   /** @throws NetnsError ENOENT, ENOTNETNS */
   openNamespace(path: string): Namespace
+  /** Resolves when what was put off until after the calls is done. */
+  readonly idle: Promise<void>
   close(): void
 }
 
@@ -56,7 +58,7 @@ export interface Background {
 
 export class LiveKernel implements Kernel {
   readonly #options: KernelOptions
-  #host: Namespace | undefined
+  #host: LiveNamespace | undefined
 
   constructor(options: KernelOptions = {}) {
     this.#options = options
@@ -65,6 +67,10 @@ export class LiveKernel implements Kernel {
   get host(): Namespace {
     this.#host ??= new LiveNamespace(Netns.own(), this.#options)
     return this.#host
+  }
+
+  get idle(): Promise<void> {
+    return this.#host?.idle ?? Promise.resolve()
   }
 
   openNamespace(path: string): Namespace {
@@ -84,6 +90,7 @@ class LiveNamespace implements Namespace {
   #rtnl: Rtnl | undefined
   #nft: Nft | undefined
   #conntrack: Conntrack | undefined
+  #later: ConntrackLater | undefined
 
   constructor(netns: Netns, options: KernelOptions) {
     this.#netns = netns
@@ -115,8 +122,12 @@ class LiveNamespace implements Namespace {
 
   get conntrack(): Conntrack {
     const open = () => this.#netns.enter(() => openSocket(NETLINK_NETFILTER))
-    this.#conntrack ??= this.#later(new ConntrackSocket(open, this.#options.trace))
+    this.#conntrack ??= this.#putOff(new ConntrackSocket(open, this.#options.trace))
     return this.#conntrack
+  }
+
+  get idle(): Promise<void> {
+    return this.#later?.idle ?? Promise.resolve()
   }
 
   #makeDeletion(open: OpenTransport): LinkDeletion | undefined {
@@ -128,14 +139,15 @@ class LiveNamespace implements Namespace {
     return new LinkDeletion({ open, exchange, trace, threads })
   }
 
-  #later(conntrack: Conntrack): Conntrack {
+  #putOff(conntrack: Conntrack): Conntrack {
     const { background } = this.#options
     if (background === undefined) return conntrack
-    return new ConntrackLater(conntrack, {
+    this.#later = new ConntrackLater(conntrack, {
       onError: (error, addresses) => {
         if (!isUnsupported(error)) background.onConnectionsKept(error, addresses)
       },
     })
+    return this.#later
   }
 
   close(): void {
