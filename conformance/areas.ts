@@ -11,6 +11,7 @@ import { foreignCases } from './cases/foreign.ts'
 import { hostLocalCases } from './cases/host-local.ts'
 import { resultFormatCases } from './cases/result-formats.ts'
 import { trafficCases } from './cases/traffic.ts'
+import { vlanCases } from './cases/vlan.ts'
 import type { Case } from './harness/case.ts'
 
 export const AREAS = {
@@ -23,6 +24,7 @@ export const AREAS = {
   'host-local': hostLocalCases,
   'result-formats': resultFormatCases,
   traffic: trafficCases,
+  vlan: vlanCases,
 } as const satisfies Readonly<Record<string, readonly Case[]>>
 
 export type Area = keyof typeof AREAS
