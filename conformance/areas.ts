@@ -5,6 +5,7 @@ import { badNamespaceCases } from './cases/bad-namespace.ts'
 import { badStoreCases } from './cases/bad-store.ts'
 import { bridgeFieldCases } from './cases/bridge-fields.ts'
 import { checkCases } from './cases/check.ts'
+import { clientCases } from './cases/clients.ts'
 import { delCases } from './cases/del.ts'
 import { failedAddCases } from './cases/failed-add.ts'
 import { foreignCases } from './cases/foreign.ts'
@@ -18,6 +19,7 @@ export const AREAS = {
   'bad-input': [...badInputCases, ...badNamespaceCases, ...badStoreCases],
   'bridge-fields': bridgeFieldCases,
   check: checkCases,
+  clients: clientCases,
   del: delCases,
   'failed-add': failedAddCases,
   foreign: foreignCases,
