@@ -6,8 +6,8 @@ import type { Request } from '../../lib/cni/request.ts'
 import { listValid } from '../../lib/host/garbage.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { describeLease } from '../../lib/ipam/exhaustion.ts'
-import { type Lease, listStray, releaseAllExcept } from '../../lib/ipam/lease-store.ts'
-import { change, read } from './leases.ts'
+import { type Lease, listStray, pickHeldBy, releaseAllExcept, strayRule } from '../../lib/ipam/lease-store.ts'
+import { read, release } from './leases.ts'
 import { readDataDir } from './netconf.ts'
 
 export async function gc(ports: Ports, request: Request): Promise<void> {
@@ -15,8 +15,13 @@ export async function gc(ports: Ports, request: Request): Promise<void> {
   if (keep === undefined) return
   const { name: network } = request
   const nowMs = ports.clock.nowMs()
-  const released = change(ports, { network, dataDir: readDataDir(request) }, (tx) =>
-    releaseAllExcept(tx, { network, keep, nowMs }),
+  const released = release(
+    ports,
+    { network, dataDir: readDataDir(request) },
+    {
+      ours: (tx) => releaseAllExcept(tx, { network, keep, nowMs }),
+      theirs: (leases) => leases.filter(strayRule(keep)),
+    },
   )
   if (released.length === 0) return
   ports.log.info({ network, addresses: released.map(({ address }) => String(address)) }, 'released leases')
@@ -31,7 +36,11 @@ export async function findGarbage(ports: Ports, request: Request): Promise<Garba
   return stray.map((lease) => ({
     what: `lease ${lease.address} of network ${lease.network}`,
     why: reasonOf(lease, valid.length),
-    remove: () => change(ports, place, (tx) => void tx.release(place.network, lease, ports.clock.nowMs())),
+    remove: () =>
+      void release(ports, place, {
+        ours: (tx) => tx.release(place.network, lease, ports.clock.nowMs()),
+        theirs: (leases) => pickHeldBy(leases, lease),
+      }),
   }))
 }
 

@@ -8,7 +8,8 @@ import type { Ports } from '../../lib/host/ports.ts'
 import { AddressError } from '../../lib/ip/address.ts'
 import { AllocationError } from '../../lib/ipam/allocation-error.ts'
 import { type Allocation, allocate } from '../../lib/ipam/allocator.ts'
-import { change, read } from './leases.ts'
+import { pickHeldBy } from '../../lib/ipam/lease-store.ts'
+import { change, read, release } from './leases.ts'
 import { type HostLocalNetconf, parseNetconf, readDataDir } from './netconf.ts'
 import { parseResolvConf } from './resolv-conf.ts'
 
@@ -29,9 +30,14 @@ export async function add(ports: Ports, request: Request): Promise<Result> {
 export async function del(ports: Ports, request: Request): Promise<void> {
   const { name: network, containerId, ifname } = request
   const holder = { containerId, ifname }
-  change(ports, { network, dataDir: readDataDir(request) }, (tx) => {
-    tx.release(network, holder, ports.clock.nowMs())
-  })
+  release(
+    ports,
+    { network, dataDir: readDataDir(request) },
+    {
+      ours: (tx) => tx.release(network, holder, ports.clock.nowMs()),
+      theirs: (leases) => pickHeldBy(leases, holder),
+    },
+  )
 }
 
 export async function check(ports: Ports, request: Request): Promise<void> {

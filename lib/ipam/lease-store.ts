@@ -138,8 +138,20 @@ export function releaseAllExcept(tx: LeaseTx, { network, keep, nowMs }: Release)
 
 /** What is held in a network by anyone but `keep`. */
 export function listStray(reader: LeaseReader, network: string, keep: readonly Holder[]): Lease[] {
+  return reader.listHeld(network).filter(strayRule(keep))
+}
+
+/** Whether someone is not one of `keep`; who has no ifname stays for any interface of its container. */
+export function strayRule(keep: readonly Holder[]): (holder: Holder) => boolean {
   const kept = new Set(keep.flatMap((holder) => [keyOf(holder), keyOf({ ...holder, ifname: '' })]))
-  return reader.listHeld(network).filter((lease) => !kept.has(keyOf(lease)))
+  return (holder) => !kept.has(keyOf(holder))
+}
+
+/** Of these, what `LeaseTx.release` would give back. */
+export function pickHeldBy<T extends Holder>(leases: readonly T[], { containerId, ifname }: Holder): T[] {
+  const ofContainer = leases.filter((lease) => lease.containerId === containerId)
+  const own = ofContainer.filter((lease) => lease.ifname === ifname)
+  return own.length > 0 ? own : ofContainer.filter((lease) => lease.ifname === '')
 }
 
 function keyOf({ containerId, ifname }: Holder): string {
