@@ -11,6 +11,7 @@ import { failedAddCases } from './cases/failed-add.ts'
 import { foreignCases } from './cases/foreign.ts'
 import { hostLocalCases } from './cases/host-local.ts'
 import { resultFormatCases } from './cases/result-formats.ts'
+import { switchingCases } from './cases/switching.ts'
 import { trafficCases } from './cases/traffic.ts'
 import { vlanCases } from './cases/vlan.ts'
 import type { Case } from './harness/case.ts'
@@ -25,6 +26,7 @@ export const AREAS = {
   foreign: foreignCases,
   'host-local': hostLocalCases,
   'result-formats': resultFormatCases,
+  switching: switchingCases,
   traffic: trafficCases,
   vlan: vlanCases,
 } as const satisfies Readonly<Record<string, readonly Case[]>>

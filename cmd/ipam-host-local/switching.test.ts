@@ -116,8 +116,8 @@ test(
       t.same(world.ours.held(), [], command)
       t.same(world.leases(), ['10.1.0.3'], command)
       t.equal(world.upstream('ADD', 'c3'), '10.1.0.4/29', 'upstream goes on')
-      t.equal(await world.ours.add('c4'), '10.1.0.2/29', 'until an ADD of ours takes it over')
-      t.same(world.ours.held(), ['10.1.0.2 c4/eth0', '10.1.0.3 c2/eth0', '10.1.0.4 c3/eth0'])
+      t.equal(await world.ours.add('c4'), '10.1.0.5/29', 'until an ADD of ours takes it over')
+      t.same(world.ours.held(), ['10.1.0.3 c2/eth0', '10.1.0.4 c3/eth0', '10.1.0.5 c4/eth0'])
     }
   },
 )

@@ -1,13 +1,12 @@
 // The configurations of clients that fix the names `bridge` and `host-local`, as they write them (conformance/clients),
 // under those names. Plugins that come after the bridge are upstream's, in the one chain as in the other.
 
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Case } from '../harness/case.ts'
-import { podwire, upstream } from '../harness/contestant.ts'
+import { upstream } from '../harness/contestant.ts'
 import type { Json } from '../harness/flatten.ts'
+import { installUnderUpstreamsNames } from '../harness/installed.ts'
 import { withMounts } from '../harness/mounts.ts'
 import type { Namespace } from '../harness/node.ts'
 import type { Config } from '../harness/plugin.ts'
@@ -77,18 +76,9 @@ const clients: Readonly<Record<string, Client>> = {
   'the config of a node set up by kubeadm and by hand': { file: 'kubeadm-10-bridge.conf', args: KUBERNETES },
 }
 
-let installed: string | undefined
-
-/** Where `bridge` and `host-local` are the contestant's: ours are installed, once per process. */
+/** Where `bridge` and `host-local` are the contestant's. */
 function directoryOf({ contestant }: Stage['node']): string {
-  if (contestant === upstream) return upstream.directory
-  if (installed === undefined) {
-    const directory = mkdtempSync(join(tmpdir(), 'pw-conformance-bin-'))
-    process.on('exit', () => rmSync(directory, { recursive: true }))
-    execFileSync(join(podwire.directory, 'podwire'), ['install', directory, '--upstream-names'])
-    installed = directory
-  }
-  return installed
+  return contestant === upstream ? upstream.directory : installUnderUpstreamsNames()
 }
 
 /** The configuration names no directory of its own: the default one is the node's. */

@@ -174,6 +174,9 @@ test('releaseLeases takes over where both have leases, and where a takeover is u
   t.same(release(theirs), ['10.1.0.2'])
   t.equal(theirs.store.upstream.owner('net'), 'upstream')
   t.same(theirs.store.upstream.list('net'), [])
+  t.same(theirs.held(), [])
+  theirs.write('10.1.0.5', 'c5\r\neth0')
+  t.equal(theirs.add('c6'), '10.1.0.3 fd00::2', 'the address that was released is given last')
 })
 
 test('readLeases sees upstream’s leases as they will be, and changes nothing', async (t) => {

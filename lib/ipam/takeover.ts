@@ -66,14 +66,14 @@ export type Released = Pick<Lease, 'address'>
 export function releaseLeases(store: LeaseStore, change: Change, release: Release): readonly Released[] {
   const { network } = change
   const isUpstreams = store.upstream.owner(network) === 'upstream'
-  const inPlace = isUpstreams ? releaseInPlace(store, network, release) : undefined
+  const inPlace = isUpstreams ? releaseInPlace(store, change, release) : undefined
   return inPlace ?? changeLeases(store, change, release.ours)
 }
 
 /** Alone in our store: no other call of ours takes the network over meanwhile. */
 function releaseInPlace(
   store: LeaseStore,
-  network: string,
+  { network, nowMs }: Change,
   { theirs }: Release,
 ): readonly Released[] | undefined {
   return store.transaction((tx) => {
@@ -83,6 +83,11 @@ function releaseInPlace(
       released = theirs(files.flatMap(findLease))
       return released.map(({ address }) => String(address))
     })
+    // So that they cool down, should the network be ours next.
+    for (const lease of released) {
+      tx.hold({ network, ...lease }, NO_POOL)
+      tx.release(network, lease, nowMs)
+    }
     return names && released
   })
 }
