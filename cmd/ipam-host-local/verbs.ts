@@ -57,9 +57,9 @@ export async function check(ports: Ports, request: Request): Promise<void> {
 
 function lease(ports: Ports, request: Request, netconf: HostLocalNetconf): Allocation[] {
   const { dataDir, sets, requested, coolDown, sticky } = netconf
-  const { name: network, containerId, ifname } = request
+  const { name: network, containerId, ifname, netns } = request
   const nowMs = ports.clock.nowMs()
-  const holder = { network, containerId, ifname, ...podOf(request) }
+  const holder = { network, containerId, ifname, netns, ...podOf(request) }
   const wanted = { ...holder, sets, requested, nowMs, coolDownMs: coolDown * 1000, sticky }
   try {
     const allocations = change(ports, { network, dataDir, claimsNew: true }, (tx) => allocate(tx, wanted))

@@ -5,6 +5,7 @@ import type { Case } from '../harness/case.ts'
 import { upstream } from '../harness/contestant.ts'
 import type { Json } from '../harness/flatten.ts'
 import { installUnderUpstreamsNames } from '../harness/installed.ts'
+import { withMounts } from '../harness/mounts.ts'
 import type { Namespace } from '../harness/node.ts'
 import type { Config } from '../harness/plugin.ts'
 import type { Options, Stage } from '../harness/stage.ts'
@@ -82,7 +83,8 @@ class Node {
     const { stage } = this
     const program = join(installUnderUpstreamsNames(), 'podwire')
     const environment = { PODWIRE_STATE_DIR: stage.node.stateDir }
-    const { status, stdout, stderr } = await stage.node.exec([program, ...words], { environment })
+    const own = withMounts('mount -t tmpfs none /var/lib') // not the leases of the machine that this runs on
+    const { status, stdout, stderr } = await stage.node.exec([...own, program, ...words], { environment })
     stage.require(status === 0, `podwire ${words[0]}: ${stderr}`)
     stage.note(`podwire ${words[0]}`, stdout.trimEnd().split('\n'))
   }

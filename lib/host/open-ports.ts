@@ -5,7 +5,7 @@ import { readFileSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { createDelegateExec } from '../cni/delegate-exec.ts'
 import type { Plugin } from '../cni/plugin.ts'
-import type { LeaseStore } from '../ipam/lease-store.ts'
+import { LEASES_FILE, type LeaseStore } from '../ipam/lease-store.ts'
 import { SqliteLeaseStore } from '../ipam/lease-store-sqlite.ts'
 import { type Log, silentLog } from '../log/log.ts'
 import type { Trace } from '../netlink/connection.ts'
@@ -20,8 +20,6 @@ import { randomBytes } from './random.ts'
 /** Gone after a reboot, as is all that it tells of. */
 const DEFAULT_STATE_DIR = '/run/podwire'
 const ATTACHMENTS_FILE = 'attachments.db'
-/** Inside `ipam.dataDir`, beside upstream's directories of one network each. */
-const LEASES_FILE = 'podwire-leases.db'
 
 export interface HostOptions {
   /** PODWIRE_STATE_DIR: where attachments are recorded. PODWIRE_TRACE: `netlink` prints every message to stderr. */

@@ -7,6 +7,11 @@ import type { IpAddress } from '../ip/address.ts'
 import type { Span } from './span.ts'
 import type { UpstreamLeases } from './upstream-leases.ts'
 
+/** `ipam.dataDir` where the configuration names none. */
+export const DEFAULT_DATA_DIR = '/var/lib/cni/networks'
+/** In a data directory, beside upstream's directories of one network each. */
+export const LEASES_FILE = 'podwire-leases.db'
+
 /** One interface of one container. */
 export interface Holder {
   readonly containerId: string
@@ -20,6 +25,8 @@ export interface Pod {
 
 export interface NewLease extends Holder, Pod {
   readonly network: string
+  /** Path of the namespace that it was taken for; absent where that is not known. */
+  readonly netns?: string
   readonly address: IpAddress
   /** Milliseconds since the epoch, as all times here. */
   readonly acquiredAtMs: number
