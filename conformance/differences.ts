@@ -429,6 +429,17 @@ const BAD_INPUT: readonly Difference[] = [
     reason: 'upstream takes a negative MTU for none',
   },
   {
+    cases: 'bridge refuses fields that it cannot use',
+    aspect: [
+      'ipam and disableContainerInterface',
+      'an ipMasqBackend that there is not',
+      'a vlanTrunk that *',
+    ],
+    upstream: ANY,
+    ours: 'exit status 1',
+    reason: 'upstream 1.1.1 does not know disableContainerInterface, ipMasqBackend and vlanTrunk',
+  },
+  {
     cases: 'bridge refuses *',
     aspect: 'left at the end',
     upstream: ['node: *', 'pod1: *'],

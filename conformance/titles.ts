@@ -136,6 +136,10 @@ const HOST_LOCAL: readonly Title[] = [
     ['verify no error message on initial subnet creation', 'host-local: the old flat form is a range set'],
     ['custom IP by config args', 'host-local: an address is requested in args.cni.ips'],
     [
+      'custom IPs from multiple ranges',
+      'host-local: addresses of two range sets are requested in args.cni.ips',
+    ],
+    [
       'custom IPs from multiple protocols',
       'host-local: addresses of both families are requested in args.cni.ips',
     ],

@@ -70,6 +70,12 @@ const visits: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     visit(stage, { subnet: '10.1.0.0/24' }, { more: { args: { cni: { ips: ['10.1.0.88'] } } } }),
   'an address is requested in args.cni.ips with a prefix length': (stage) =>
     visit(stage, { subnet: '10.1.0.0/24' }, { more: { args: { cni: { ips: ['10.1.0.88/24'] } } } }),
+  'addresses of two range sets are requested in args.cni.ips': (stage) =>
+    visit(
+      stage,
+      { ranges: [[{ subnet: '10.1.0.0/24' }], [{ subnet: '10.2.0.0/24' }]] },
+      { more: { args: { cni: { ips: ['10.1.0.88', '10.2.0.77'] } } } },
+    ),
   'addresses of both families are requested in args.cni.ips': (stage) =>
     visit(stage, TWO_FAMILIES, { more: { args: { cni: { ips: ['fd00:1::88', '10.1.0.88'] } } } }),
   'addresses are requested in runtimeConfig.ips': (stage) =>
