@@ -1,71 +1,76 @@
 // ADD: a network namespace becomes a pod with an address, routes and a wire to the bridge.
 
-import { basename } from 'node:path'
+import { podAddressing } from '../../lib/attach/addressing.ts'
+import { enableForwarding } from '../../lib/attach/forward.ts'
+import { leaseAddresses } from '../../lib/attach/leased.ts'
+import { masquerade } from '../../lib/attach/masquerade.ts'
+import { configurePodEnd } from '../../lib/attach/pod-end.ts'
+import { completeRecord, putRecord } from '../../lib/attach/recorded.ts'
+import { refuseRepeat } from '../../lib/attach/repeat.ts'
+import { withUndo } from '../../lib/attach/undoing.ts'
+import { explainExisting } from '../../lib/attach/wire.ts'
 import { ensureBridge, type OnChange } from '../../lib/bridge/bridge.ts'
 import { type PortVlans, portVlanChanges } from '../../lib/bridge/port-vlans.ts'
-import { delegateAdd, delegateDel } from '../../lib/cni/delegate.ts'
-import { CNI_CODE, CniError, toCniError } from '../../lib/cni/errors.ts'
+import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { encodeResult, type Result } from '../../lib/cni/result.ts'
-import { attachmentKey, podOf } from '../../lib/host/attachment-key.ts'
-import { planForwarding } from '../../lib/host/forwarding.ts'
+import { attachmentKey } from '../../lib/host/attachment-key.ts'
 import type { Namespace } from '../../lib/host/kernel.ts'
 import { ownerText } from '../../lib/host/owner.ts'
 import { openPodNamespace } from '../../lib/host/pod-namespace.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { hasSetMac } from '../../lib/host/set-mac.ts'
-import { Undo } from '../../lib/host/undo.ts'
+import type { Undo } from '../../lib/host/undo.ts'
 import { macFromRandom } from '../../lib/ip/mac.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
-import { isAlreadyExists, unlessGone } from '../../lib/netlink/error.ts'
 import { NftError } from '../../lib/nftables/error.ts'
-import { addMasquerade, removeMasquerade } from '../../lib/nftables/podwire-table.ts'
 import { addSpoofGuards, removeSpoofGuards } from '../../lib/nftables/spoof-table.ts'
-import { type Link, LOOPBACK_INDEX } from '../../lib/rtnl/link.ts'
+import type { Link } from '../../lib/rtnl/link.ts'
 import type { Rtnl } from '../../lib/rtnl/rtnl.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
-import { hostSysctls, podChanges, podSysctls, removeWire, wireChanges } from '../../lib/veth/pod-link.ts'
-import { type BridgeAttachment, masqueradeEntries, PLUGIN, spoofGuards } from './attachment.ts'
-import { removeAttachment } from './del.ts'
+import { hostSysctls, removeWire, wireChanges } from '../../lib/veth/pod-link.ts'
+import { type BridgeAttachment, PLUGIN, spoofGuards } from './attachment.ts'
+import { recorded } from './del.ts'
 import { ensureGateway, gatewayIfname } from './gateway.ts'
-import { ipamSection } from './ipam.ts'
 import { settleMtu } from './mtu.ts'
 import { type BridgeNetconf, parseNetconf } from './netconf.ts'
-import { planAttachment, podAddressing } from './plan.ts'
+import { planAttachment } from './plan.ts'
 import { isForwardedFor, isReliedOn } from './relied-on.ts'
 import { bridgeResult } from './result.ts'
 
 /** How long the bridge's port may take to come up once both ends of the pair are. It takes microseconds. */
 const PORT_DEADLINE_MS = 5000
-const LOOPBACK_ADDRESS = Prefix.parse('127.0.0.1/8')
-const LOOPBACK_IPV6 = 'ipv6/conf/lo/disable_ipv6'
 /** A bridge may vanish between the moment we see it and the moment we plug into it: another ADD took its own back. */
 const BRIDGE_ATTEMPTS = 3
 
 export async function add(ports: Ports, request: Request): Promise<Result> {
   const netconf = parseNetconf(request)
   const pod = openPodNamespace(ports.kernel, request)
-  const undo = new Undo()
   try {
-    await refuseRepeat(ports, request)
-    const ipam = await leaseAddresses(ports, request, { netconf, undo })
-    encodeResult(ipam?.result ?? {}, request.cniVersion) // refused now if it cannot be said in the config's version
-    const settled = await settleMtu(ports.kernel.host.rtnl, netconf)
-    const attachment = planAttachment(settled, ipam, ports.random)
-    record(ports, request, { attachment, undo })
-    const wire = { ports, request, pod, attachment, undo }
-    await guardMac(wire)
-    const bridge = await plugIn(wire)
-    await configurePod(wire)
-    const gateway = await serveAsGateway(wire, { bridge, force: netconf.forceAddress })
-    await masquerade(wire)
-    await awaitForwarding(wire)
-    return bridgeResult(request, attachment, { bridge, gateway, ipam: ipam?.result, netconf })
-  } catch (error) {
-    throw withUndoFailures(error, await undo.run())
+    return await withUndo((undo) => attach({ ports, request, pod, undo }, netconf))
   } finally {
     pod.close()
   }
+}
+
+async function attach(call: Omit<Wiring, 'attachment'>, netconf: BridgeNetconf): Promise<Result> {
+  const { ports, request, undo } = call
+  const { type } = netconf.ipam
+  await refuseRepeat(ports, request, { recorded, isLive: (record) => isWired(ports, record) })
+  const ipam = type === '' ? undefined : await leaseAddresses(ports, request, { type, undo })
+  encodeResult(ipam?.result ?? {}, request.cniVersion) // refused now if it cannot be said in the config's version
+  const settled = await settleMtu(ports.kernel.host.rtnl, netconf)
+  const attachment = planAttachment(settled, ipam, ports.random)
+  const wire = { ...call, attachment }
+  record(wire)
+  await guardMac(wire)
+  const bridge = await plugIn(wire)
+  await configurePod(wire)
+  const gateway = await serveAsGateway(wire, { bridge, force: netconf.forceAddress })
+  await masquerade(ports, request, { plugin: PLUGIN, records: attachment.masquerade, undo })
+  await awaitForwarding(wire)
+  completeRecord(ports, request, PLUGIN)
+  return bridgeResult(request, attachment, { bridge, gateway, ipam: ipam?.result, netconf })
 }
 
 /** One ADD in the making. */
@@ -77,54 +82,16 @@ interface Wiring {
   readonly undo: Undo
 }
 
-/**
- * A second ADD of a live attachment must not take anything from it, whatever namespace it names: one whose wire is
- * there is live. What an ADD that was killed left behind is cleared away first.
- */
-async function refuseRepeat(ports: Ports, request: Request): Promise<void> {
-  const earlier = ports.attachments.find(attachmentKey(PLUGIN, request))
-  if (earlier === undefined) return
-  const attachment = earlier.record as BridgeAttachment
-  const wire = await ports.kernel.host.rtnl.findLink(attachment.hostIfname)
-  if (wire?.mac === attachment.hostMac) {
-    throw new CniError(
-      CNI_CODE.internal,
-      `${request.containerId} is already attached to ${request.name} by ${request.ifname}`,
-      {
-        details: 'an attachment is added once; DEL it before it is added again',
-      },
-    )
-  }
-  await removeAttachment(ports, request, attachment)
-}
-
-async function leaseAddresses(
-  ports: Ports,
-  request: Request,
-  { netconf, undo }: { netconf: BridgeNetconf; undo: Undo },
-): Promise<{ result: Result; section: Readonly<Record<string, unknown>> } | undefined> {
-  const { type } = netconf.ipam
-  if (type === '') return undefined
-  const result = await delegateAdd(ports, type, request)
-  undo.push(`release the addresses (${type} DEL)`, () => delegateDel(ports, type, request))
-  if ((result.ips ?? []).length === 0)
-    throw new CniError(CNI_CODE.internal, 'IPAM plugin returned missing IP config')
-  return { result, section: ipamSection(request) }
+/** Live is what has its wire. */
+async function isWired({ kernel }: Ports, { hostIfname, hostMac }: BridgeAttachment): Promise<boolean> {
+  const wire = await kernel.host.rtnl.findLink(hostIfname)
+  return wire?.mac === hostMac
 }
 
 /** Written before anything is made, so that whatever happens then can be found and taken back. */
-function record(ports: Ports, request: Request, made: { attachment: BridgeAttachment; undo: Undo }): void {
-  const { attachments, bootId, clock } = ports
-  const key = attachmentKey(PLUGIN, request)
-  made.undo.push('forget the attachment', () => attachments.delete(key))
-  attachments.put({
-    ...key,
-    ...podOf(request),
-    netns: request.netns,
-    record: made.attachment,
-    bootId,
-    createdAtMs: clock.nowMs(),
-  })
+function record({ ports, request, attachment, undo }: Wiring): void {
+  undo.push('forget the attachment', () => ports.attachments.delete(attachmentKey(PLUGIN, request)))
+  putRecord(ports, request, { plugin: PLUGIN, record: attachment })
 }
 
 /** @returns the bridge, with the pod's wire plugged in */
@@ -187,46 +154,9 @@ async function joinVlans(
   if (changes.length > 0) await rtnl.apply(...changes)
 }
 
-/** The words are upstream's: clients look for them. */
-async function explainExisting(
-  error: unknown,
-  { request, pod, hostIfname }: { request: Request; pod: Namespace; hostIfname: string },
-): Promise<never> {
-  if (isAlreadyExists(error) && (await pod.rtnl.findLink(request.ifname)) !== undefined) {
-    throw new CniError(
-      CNI_CODE.internal,
-      `container veth name ("${request.ifname}") peer provided ("${hostIfname}") already exists`,
-      {
-        details: `the namespace has an interface of that name already: ip -n ${basename(request.netns)} link`,
-        cause: error,
-      },
-    )
-  }
-  throw error
-}
-
 async function configurePod({ request, pod, attachment, undo }: Wiring): Promise<void> {
   if (!attachment.up) return
-  const [link, loopback] = await Promise.all([
-    pod.rtnl.getLink(request.ifname),
-    pod.rtnl.getLink(LOOPBACK_INDEX),
-  ])
-  // What is set on the interface goes with it; the loopback was there before.
-  const before = { key: LOOPBACK_IPV6, value: pod.sysctl.find(LOOPBACK_IPV6) ?? '', optional: true }
-  undo.push('set the pod’s lo back', async () => {
-    pod.sysctl.set(before)
-    if (loopback.up) return
-    // The kernel gave it the address when it came up first, and leaves it there (net/ipv4/devinet.c).
-    const address = { dev: LOOPBACK_INDEX, prefix: LOOPBACK_ADDRESS }
-    await pod.rtnl
-      .apply(
-        { change: 'set link', link: LOOPBACK_INDEX, set: { up: false } },
-        { change: 'delete address', address },
-      )
-      .catch(unlessGone)
-  })
-  pod.sysctl.set(...podSysctls(request.ifname, attachment))
-  await pod.rtnl.apply(...podChanges(link.index, podAddressing(attachment)))
+  await configurePodEnd(pod, request.ifname, { addressing: podAddressing(attachment, attachment), undo })
 }
 
 async function serveAsGateway(
@@ -240,15 +170,12 @@ async function serveAsGateway(
   const onChange = undoUnlessReliedOn(wiring, (other) => gatewayIfname(other) === ifname)
   const gateway = await ensureGateway(host, attachment, { bridge, random: ports.random, force, onChange })
   const families = new Set(gateways.map(({ family }) => family))
-  for (const setting of await planForwarding(host, families)) {
-    const before = host.sysctl.find(setting.key)
-    if (before === undefined) continue
-    undo.push(`set ${setting.key} back to ${before}`, () => {
-      const others = listOthers(ports, request).map(({ record }) => record)
-      if (!isForwardedFor(setting, others)) host.sysctl.set({ ...setting, value: before })
-    })
-    host.sysctl.set(setting)
-  }
+  await enableForwarding(ports, request, {
+    plugin: PLUGIN,
+    families,
+    undo,
+    reliesOn: (record, setting) => isForwardedFor(setting, [record as BridgeAttachment]),
+  })
   return gateway
 }
 
@@ -269,32 +196,6 @@ function explainNoBridgeFamily(cause: unknown): never {
     details: '"macspoofchk" needs nftables for bridges: a kernel with CONFIG_NF_TABLES_BRIDGE',
     cause,
   })
-}
-
-async function masquerade({ ports, request, attachment, undo }: Wiring): Promise<void> {
-  if (attachment.masquerade.length === 0) return
-  const { nft } = ports.kernel.host
-  const entries = masqueradeEntries(attachment, request)
-  undo.push('remove the masquerade elements', () => removeMasquerade(nft, entries))
-  const isMended = await addMasquerade(nft, entries)
-  if (isMended) await restoreMasquerade(ports, request)
-}
-
-/** The table was not as we make it: flushed, most likely, and with it went what other pods had there. */
-async function restoreMasquerade(ports: Ports, request: Request): Promise<void> {
-  const { nft } = ports.kernel.host
-  const listEntries = () =>
-    listOthers(ports, request).flatMap((other) =>
-      masqueradeEntries(other.record, { ...request, ...other, name: other.network }),
-    )
-  const entries = listEntries()
-  await addMasquerade(nft, entries)
-  // A DEL that ran meanwhile had taken its elements away before.
-  const valid = new Set(listEntries().map(({ comment }) => comment))
-  await removeMasquerade(
-    nft,
-    entries.filter(({ comment }) => !valid.has(comment)),
-  )
 }
 
 /** The bridge forwards to a port as soon as the kernel has seen its link come up, a moment after we have asked. */
@@ -321,10 +222,3 @@ function listOthers(ports: Ports, request: Request, bridge?: string): OtherAttac
 }
 
 type OtherAttachment = Attachment & { readonly record: BridgeAttachment }
-
-function withUndoFailures(error: unknown, failures: readonly string[]): unknown {
-  if (failures.length === 0) return error
-  const { code, message, details } = toCniError(error)
-  const left = `could not be undone: ${failures.join('; ')}`
-  return new CniError(code, message, { details: details === '' ? left : `${details}; ${left}`, cause: error })
-}

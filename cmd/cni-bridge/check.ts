@@ -1,7 +1,14 @@
 // CHECK: what ADD made is compared with what is there now; nothing is changed. Every difference is named.
 
+import { podAddressing } from '../../lib/attach/addressing.ts'
+import { changedLater } from '../../lib/attach/changed-later.ts'
+import { checkAddressing } from '../../lib/attach/check-addressing.ts'
+import { CHECK_FAILED, differences, requireNoDrift } from '../../lib/attach/drift.ts'
+import { ipamSection, withIpamSection } from '../../lib/attach/ipam.ts'
+import { masqueradeEntries } from '../../lib/attach/masquerade.ts'
+import { requirePrevResult } from '../../lib/attach/prev-result.ts'
 import { delegateCheck } from '../../lib/cni/delegate.ts'
-import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
+import { CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import type { Result } from '../../lib/cni/result.ts'
 import { attachmentKey } from '../../lib/host/attachment-key.ts'
@@ -12,28 +19,15 @@ import { parseMac } from '../../lib/ip/mac.ts'
 import { checkMasquerade } from '../../lib/nftables/podwire-table.ts'
 import { checkSpoofGuards } from '../../lib/nftables/spoof-table.ts'
 import type { Link } from '../../lib/rtnl/link.ts'
-import { type BridgeAttachment, masqueradeEntries, PLUGIN, spoofGuards } from './attachment.ts'
-import { checkAddressing } from './check-addressing.ts'
-import {
-  checkBridge,
-  checkGateway,
-  checkHostEnd,
-  checkHostSysctls,
-  checkPortVlans,
-  differences,
-} from './check-node.ts'
-import { ipamSection, withIpamSection } from './ipam.ts'
+import { type BridgeAttachment, PLUGIN, spoofGuards } from './attachment.ts'
+import { checkBridge, checkGateway, checkHostEnd, checkHostSysctls, checkPortVlans } from './check-node.ts'
 import { settleMtu } from './mtu.ts'
 import { type BridgeNetconf, parseNetconf } from './netconf.ts'
 import { planAttachment } from './plan.ts'
 
-/** Of this plugin's own (100 and above): the attachment is not as ADD made it. */
-export const CHECK_FAILED = 100
-
 export async function check(ports: Ports, request: Request): Promise<void> {
   const netconf = parseNetconf(request)
-  const { prevResult } = request
-  if (prevResult === undefined) throw new CniError(CNI_CODE.invalidNetconf, 'Required prevResult missing')
+  const prevResult = requirePrevResult(request)
   const pod = openPodNamespace(ports.kernel, request)
   try {
     const expected = await expectAttachment(ports, request, { netconf, prevResult })
@@ -44,19 +38,13 @@ export async function check(ports: Ports, request: Request): Promise<void> {
       ...checkPrevResult(request, expected, prevResult),
       ...(await checkLinks({ ports, request, pod, expected })),
       ...(await checkGateway(ports.kernel.host, expected)),
-      ...(await checkMasquerade(ports.kernel.host.nft, masqueradeEntries(expected, request))),
+      ...(await checkMasquerade(ports.kernel.host.nft, masqueradeEntries(expected.masquerade, request))),
       ...(await checkSpoofGuards(ports.kernel.host.nft, spoofGuards(expected, request))),
     ]
-    if (drifts.length > 0) throw drifted(request, drifts)
+    requireNoDrift(request, drifts)
   } finally {
     pod.close()
   }
-}
-
-function drifted({ name, containerId, ifname }: Request, drifts: readonly string[]): CniError {
-  return new CniError(CHECK_FAILED, `attachment is not as ADD made it: ${drifts.join('; ')}`, {
-    details: `network ${name}, container ${containerId}, interface ${ifname}; restart the pod, or DEL and ADD it again`,
-  })
 }
 
 /** What ADD recorded; of a pod that upstream's plugin attached, what prevResult and the config say it made. */
@@ -117,15 +105,16 @@ async function checkLinks({ ports, request, pod, expected }: Comparison): Promis
   const bridge = await rtnl.findLink(expected.bridge)
   const host = await rtnl.findLink(expected.hostIfname)
   const end = await pod.rtnl.findLink(request.ifname)
+  const mtu = changedLater(ports, request, PLUGIN).mtu ?? expected.mtu
   return [
     ...checkBridge(expected, bridge, recordedMac(request, expected.bridge)),
     ...checkHostEnd(expected, host, bridge),
     ...(await checkPortVlans(ports.kernel.host, expected, { host, bridge })),
     ...(host === undefined ? [] : checkHostSysctls(ports.kernel.host, expected)),
-    ...checkPodEnd({ ifname: request.ifname, expected, end, host }),
+    ...checkPodEnd({ ifname: request.ifname, expected: { ...expected, mtu }, end, host }),
     ...(end === undefined || !expected.up
       ? []
-      : await checkAddressing(pod, end, { expected, ifname: request.ifname })),
+      : await checkAddressing(pod, end, { ...expected, ...podAddressing(expected, expected) })),
   ]
 }
 

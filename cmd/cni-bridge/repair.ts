@@ -1,6 +1,8 @@
 // Repair: what CHECK finds missing on the node is made again, for a pod that runs and goes on running. What is inside
 // the pod, and a wire that is gone, are not touched: that takes a restart of the pod.
 
+import { masqueradeEntries } from '../../lib/attach/masquerade.ts'
+import { type Aspect, mendAspects } from '../../lib/attach/mending.ts'
 import { type PortVlans, portVlanChanges } from '../../lib/bridge/port-vlans.ts'
 import type { Repair } from '../../lib/cni/plugin.ts'
 import type { Request } from '../../lib/cni/request.ts'
@@ -14,45 +16,21 @@ import { addMasquerade, checkMasquerade } from '../../lib/nftables/podwire-table
 import { addSpoofGuards, checkSpoofGuards } from '../../lib/nftables/spoof-table.ts'
 import type { Link, LinkSettings } from '../../lib/rtnl/link.ts'
 import { hostSysctls } from '../../lib/veth/pod-link.ts'
-import { type BridgeAttachment, masqueradeEntries, PLUGIN, spoofGuards } from './attachment.ts'
+import { type BridgeAttachment, PLUGIN, spoofGuards } from './attachment.ts'
 import { checkBridge, checkGateway, checkHostEnd, checkHostSysctls } from './check-node.ts'
 import { ensureGateway } from './gateway.ts'
-
-/** Something that can be wrong, and can be put right without the pod noticing. */
-interface Aspect {
-  /** A text for each difference. */
-  readonly check: () => Promise<string[]>
-  readonly mend: () => Promise<unknown>
-}
 
 export async function repair(ports: Ports, request: Request): Promise<Repair> {
   const recorded = ports.attachments.find(attachmentKey(PLUGIN, request))
   if (recorded === undefined) return { mended: [], left: [] }
-  const repairs: Repair[] = []
-  for (const aspect of aspectsOf(ports, request, recorded.record as BridgeAttachment)) {
-    repairs.push(await repairAspect(aspect))
-  }
-  return { mended: repairs.flatMap(({ mended }) => mended), left: repairs.flatMap(({ left }) => left) }
-}
-
-async function repairAspect({ check, mend }: Aspect): Promise<Repair> {
-  const found = await check()
-  if (found.length === 0) return { mended: [], left: [] }
-  try {
-    await mend()
-    const left = await check()
-    return { mended: found.filter((text) => !left.includes(text)), left }
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    return { mended: [], left: found.map((text) => `${text} (${why})`) }
-  }
+  return mendAspects(aspectsOf(ports, request, recorded.record as BridgeAttachment))
 }
 
 /** The guard first: what follows may open a port. */
 function aspectsOf({ kernel, random }: Ports, request: Request, attachment: BridgeAttachment): Aspect[] {
   const { host } = kernel
   const guards = spoofGuards(attachment, request)
-  const entries = masqueradeEntries(attachment, request)
+  const entries = masqueradeEntries(attachment.masquerade, request)
   return [
     { check: () => checkSpoofGuards(host.nft, guards), mend: () => addSpoofGuards(host.nft, guards) },
     {

@@ -171,7 +171,7 @@ test('GC releases leases of namespaces that are gone when the runtime names noth
     world.kernel.removeNamespace(`/run/netns/${id}`)
   }
   const key = { plugin: 'cni-bridge', network: 'net', containerId: 'c3', ifname: 'eth0' }
-  world.attachments.put({ ...key, netns: '', record: {}, bootId: BOOT_ID, createdAtMs: 0 })
+  world.attachments.put({ ...key, netns: '', record: {}, isComplete: true, bootId: BOOT_ID, createdAtMs: 0 })
   t.equal(await world.call('GC', ''), undefined)
   t.same(world.held(), ['10.1.0.2 c1/eth0', '10.1.0.4 c3/eth0'], 'what is recorded goes with its record')
   world.attachments.delete(key)

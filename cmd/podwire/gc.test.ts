@@ -49,7 +49,7 @@ function makeNode(t: Test) {
   const record = (directory: string, network: string, containerId: string) => {
     const key = { plugin: 'cni-bridge', network, containerId, ifname: 'eth0' }
     const ipam = { type: 'ipam-host-local', DataDir: join(root, directory) }
-    const at = { netns: `/run/netns/${containerId}`, bootId: BOOT, createdAtMs: 1 }
+    const at = { netns: `/run/netns/${containerId}`, isComplete: true, bootId: BOOT, createdAtMs: 1 }
     attachments.put({ ...key, ...at, record: { ipam } })
   }
   const held = (directory: string) =>
@@ -63,6 +63,7 @@ function makeNode(t: Test) {
       plugins: PLUGINS,
       upstreamNames: {},
       openPorts: async () => ports,
+      runDaemon: () => Promise.reject(new Error('no daemon here')),
     })
   return { root, kernel, lease, record, held, podwire }
 }

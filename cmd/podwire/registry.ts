@@ -3,10 +3,14 @@
 import type { Plugin } from '../../lib/cni/plugin.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { plugin as bridge } from '../cni-bridge/plugin.ts'
+import { plugin as loopback } from '../cni-loopback/plugin.ts'
+import { plugin as ptp } from '../cni-ptp/plugin.ts'
+import { plugin as tuning } from '../cni-tuning/plugin.ts'
 import { plugin as hostLocal } from '../ipam-host-local/plugin.ts'
+import { plugin as ipamStatic } from '../ipam-static/plugin.ts'
 
 /** Names are those of the directories under cmd/, which are also the names on disk and of the config's `type`. */
-export const PLUGINS: readonly Plugin<Ports>[] = [bridge, hostLocal]
+export const PLUGINS: readonly Plugin<Ports>[] = [bridge, hostLocal, ipamStatic, loopback, ptp, tuning]
 
 export const PLUGIN_NAMES: readonly string[] = PLUGINS.map(({ name }) => name)
 
@@ -14,6 +18,10 @@ export const PLUGIN_NAMES: readonly string[] = PLUGINS.map(({ name }) => name)
 export const UPSTREAM_NAMES: Readonly<Record<string, string>> = {
   bridge: bridge.name,
   'host-local': hostLocal.name,
+  loopback: loopback.name,
+  ptp: ptp.name,
+  static: ipamStatic.name,
+  tuning: tuning.name,
 }
 
 /** By our name or by upstream's. @returns undefined when no plugin has this name */

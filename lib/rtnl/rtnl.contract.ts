@@ -16,6 +16,8 @@ export interface RtnlWorld {
   readonly pod: Rtnl
   /** Names the pod's namespace. */
   readonly podFd: number
+  /** Names the host's. */
+  readonly hostFd: number
   readonly bridgeVlanFiltering: boolean
 }
 
@@ -447,6 +449,20 @@ export function rtnlContract(subject: string, makeWorld: (t: Test) => RtnlWorld 
     ])
     const [first] = await host.listAddresses({ dev, family: 6 })
     t.match(first, { dev, noDad: true, permanent: true, tentative: false, dadFailed: false, scope: 0 })
+  })
+
+  holds('adds addresses without routes to their subnets', async (t, { host }) => {
+    await host.apply(bridge('br0', { up: true }))
+    const dev = await index(host, 'br0')
+    for (const text of ['10.1.0.1/24', 'fd00::1/64']) {
+      const bare = { dev, prefix: prefix(text), noDad: true, noPrefixRoute: true }
+      await host.apply({ change: 'add address', address: bare })
+    }
+    t.strictSame(await addresses(host), ['br0 10.1.0.1/24', 'br0 fd00::1/64'])
+    t.strictSame(await routes(host), [])
+    t.match(await host.listAddresses({ dev, family: 4 }), [{ noPrefixRoute: true }])
+    await host.apply(set(dev, { up: false }), set(dev, { up: true }))
+    t.strictSame(await routes(host), [], 'nor when the link comes up')
   })
 
   holds('holds IPv6 addresses back until duplicates are ruled out', async (t, { host }) => {

@@ -16,13 +16,14 @@ const LAYERS: readonly (readonly string[])[] = [
   ['lib/cni', 'lib/state'],
   ['lib/veth', 'lib/bridge', 'lib/ipam', 'lib/hostport', 'lib/shaping'],
   ['lib/host'],
+  ['lib/attach'],
   ['lib/daemon'],
   ['lib/testing'],
   ['cmd'],
 ]
 
 /** Named above and still to be written. */
-const PLANNED = ['lib/hostport', 'lib/shaping', 'lib/daemon']
+const PLANNED = ['lib/hostport', 'lib/shaping']
 
 interface Ban {
   readonly what: string

@@ -1,0 +1,22 @@
+// Plugins that come later in the chain may change attributes of the pod's interface (cni-tuning). CHECK of the one that
+// made it must not take that for damage.
+
+import type { Request } from '../cni/request.ts'
+import type { Ports } from '../host/ports.ts'
+
+/** Of a record: what its plugin has set of the pod's interface, under `link.set`. */
+interface Changing {
+  readonly link?: { readonly set?: { readonly mac?: string; readonly mtu?: number } }
+}
+
+/** @returns what others of our plugins have set of the request's interface, by their records */
+export function changedLater(
+  { attachments }: Ports,
+  { name: network, containerId, ifname }: Request,
+  plugin: string,
+): { readonly mac?: string; readonly mtu?: number } {
+  const others = attachments
+    .list({ network, containerId })
+    .filter((other) => other.ifname === ifname && other.plugin !== plugin)
+  return Object.assign({}, ...others.map(({ record }) => (record as Changing).link?.set ?? {}))
+}
