@@ -2,8 +2,8 @@
 // What this process cannot do in the caller's place, it leaves to the caller.
 
 import type { Socket } from 'node:net'
-import { createDelegateExec } from '../cni/delegate-exec.ts'
 import { CNI_CODE, CniError, encodeError } from '../cni/errors.ts'
+import { lazyDelegateExec } from '../cni/lazy-delegate-exec.ts'
 import type { Plugin } from '../cni/plugin.ts'
 import { invoke } from '../cni/skel.ts'
 import { NEWEST_VERSION } from '../cni/versions.ts'
@@ -117,7 +117,7 @@ export class CallService implements Service {
     const environment = { ...call.environment, [NO_DAEMON]: '1' }
     const log = ports.log.child({ plugin: call.plugin, ...callFields(environment) })
     const written: Uint8Array[] = []
-    const exec = createDelegateExec({ stderr: (chunk) => written.push(chunk) })
+    const exec = lazyDelegateExec({ stderr: (chunk) => written.push(chunk) })
     const own = portsOfCall(ports, { log, delegates: { ...ports.delegates, exec } })
     const invocation = { environment, readStdin: () => call.stdin }
     const beganAt = performance.now()
