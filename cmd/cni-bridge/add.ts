@@ -11,7 +11,6 @@ import { withUndo } from '../../lib/attach/undoing.ts'
 import { explainExisting } from '../../lib/attach/wire.ts'
 import { ensureBridge, type OnChange } from '../../lib/bridge/bridge.ts'
 import { type PortVlans, portVlanChanges } from '../../lib/bridge/port-vlans.ts'
-import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { encodeResult, type Result } from '../../lib/cni/result.ts'
 import { attachmentKey } from '../../lib/host/attachment-key.ts'
@@ -23,8 +22,6 @@ import { hasSetMac } from '../../lib/host/set-mac.ts'
 import type { Undo } from '../../lib/host/undo.ts'
 import { macFromRandom } from '../../lib/ip/mac.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
-import { NftError } from '../../lib/nftables/error.ts'
-import { addSpoofGuards, removeSpoofGuards } from '../../lib/nftables/spoof-table.ts'
 import type { Link } from '../../lib/rtnl/link.ts'
 import type { Rtnl } from '../../lib/rtnl/rtnl.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
@@ -35,6 +32,7 @@ import { ensureGateway, gatewayIfname } from './gateway.ts'
 import { settleMtu } from './mtu.ts'
 import { type BridgeNetconf, parseNetconf } from './netconf.ts'
 import { planAttachment } from './plan.ts'
+import { isForwardedFor, isReliedOn } from './relied-on.ts'
 import { bridgeResult } from './result.ts'
 
 /** How long the bridge's port may take to come up once both ends of the pair are. It takes microseconds. */
@@ -113,17 +111,18 @@ async function openBridge(wiring: Wiring): Promise<Link> {
   const hasOwnMac = (link: Link) => hasSetMac(ports.files, link)
   const vlanFiltering = attachment.vlans !== undefined
   const spec = { name, promisc, mtu, vlanFiltering, mac: macFromRandom(ports.random(6)), hasOwnMac }
-  return ensureBridge(ports.kernel.host, spec, undoUnlessShared(wiring))
+  return ensureBridge(ports.kernel.host, spec, undoUnlessReliedOn(wiring))
 }
 
-/** What other pods use by then is not ours to undo. */
-function undoUnlessShared(
+/** What other pods rely on by then is not ours to undo. */
+function undoUnlessReliedOn(
   { ports, request, attachment, undo }: Wiring,
-  isShared: (other: BridgeAttachment) => boolean = () => true,
+  concerns: (other: BridgeAttachment) => boolean = () => true,
 ): OnChange {
-  return (what, run) => {
+  return (what, run, change) => {
     undo.push(what, () => {
-      if (!listOthers(ports, request, attachment.bridge).some(({ record }) => isShared(record))) return run()
+      const others = listOthers(ports, request, attachment.bridge).map(({ record }) => record)
+      if (!isReliedOn(change, others.filter(concerns))) return run()
     })
   }
 }
@@ -165,10 +164,15 @@ async function serveAsGateway(
   const gateways = attachment.gateways.map(Prefix.parse)
   const { host } = ports.kernel
   const ifname = gatewayIfname(attachment)
-  const onChange = undoUnlessShared(wiring, (other) => gatewayIfname(other) === ifname)
+  const onChange = undoUnlessReliedOn(wiring, (other) => gatewayIfname(other) === ifname)
   const gateway = await ensureGateway(host, attachment, { bridge, random: ports.random, force, onChange })
   const families = new Set(gateways.map(({ family }) => family))
-  await enableForwarding(ports, request, { plugin: PLUGIN, families, undo })
+  await enableForwarding(ports, request, {
+    plugin: PLUGIN,
+    families,
+    undo,
+    reliesOn: (record, setting) => isForwardedFor(setting, [record as BridgeAttachment]),
+  })
   return gateway
 }
 
@@ -176,19 +180,8 @@ async function serveAsGateway(
 async function guardMac({ ports, request, attachment, undo }: Wiring): Promise<void> {
   const guards = spoofGuards(attachment, request)
   if (guards.length === 0) return
-  const { nft } = ports.kernel.host
-  undo.push('remove the guard of the MAC', () => removeSpoofGuards(nft, guards))
-  await addSpoofGuards(nft, guards).catch(explainNoBridgeFamily)
-}
-
-/** Where the family has no types of chains, the kernel says ENOENT of the chain. */
-function explainNoBridgeFamily(cause: unknown): never {
-  if (!(cause instanceof NftError) || !['ENOENT', 'EOPNOTSUPP', 'EAFNOSUPPORT'].includes(cause.code))
-    throw cause
-  throw new CniError(CNI_CODE.internal, cause.message, {
-    details: '"macspoofchk" needs nftables for bridges: a kernel with CONFIG_NF_TABLES_BRIDGE',
-    cause,
-  })
+  const { guardMacs } = await import('./mac-guard.ts')
+  await guardMacs(ports.kernel.host.nft, guards, undo)
 }
 
 /** The bridge forwards to a port as soon as the kernel has seen its link come up, a moment after we have asked. */

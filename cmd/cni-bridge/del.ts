@@ -1,16 +1,13 @@
 // DEL: everything that ADD made is taken back, from the record alone: with no namespace, an edited config, a second
 // time, and for what was never added. Firewall first, so that nothing is let through for an address that is nobody's.
 
-import { forgetPodConnections, removeOwnedMasquerade, unmasquerade } from '../../lib/attach/masquerade.ts'
+import { forgetPodConnections, unmasquerade } from '../../lib/attach/masquerade.ts'
 import { delRecorded, type RecordedPlugin } from '../../lib/attach/recorded.ts'
-import { releaseUnrecorded, removePodLink } from '../../lib/attach/unrecorded.ts'
 import type { Request } from '../../lib/cni/request.ts'
-import { findField } from '../../lib/cni/schema.ts'
 import { attachmentKey } from '../../lib/host/attachment-key.ts'
 import { Failures } from '../../lib/host/failures.ts'
 import { ownerText } from '../../lib/host/owner.ts'
 import type { Ports } from '../../lib/host/ports.ts'
-import { listSpoofGuards, removeSpoofGuards } from '../../lib/nftables/spoof-table.ts'
 import { removeWire } from '../../lib/veth/pod-link.ts'
 import { type BridgeAttachment, PLUGIN, spoofGuards } from './attachment.ts'
 
@@ -21,7 +18,9 @@ export const recorded: RecordedPlugin<BridgeAttachment> = {
 }
 
 export async function del(ports: Ports, request: Request): Promise<void> {
-  if (!(await delRecorded(ports, request, recorded))) await removeUnrecorded(ports, request)
+  if (await delRecorded(ports, request, recorded)) return
+  const { removeUnrecorded } = await import('./del-unrecorded.ts')
+  await removeUnrecorded(ports, request)
 }
 
 async function takeBack(ports: Ports, request: Request, attachment: BridgeAttachment): Promise<void> {
@@ -34,28 +33,8 @@ async function takeBack(ports: Ports, request: Request, attachment: BridgeAttach
   await failures.attempt(() => forgetPodConnections(ports, attachment.masquerade))
   // After its port: until then the pod can send.
   if (attachment.macSpoofCheck) {
+    const { removeSpoofGuards } = await import('../../lib/nftables/spoof-table.ts')
     await failures.attempt(() => removeSpoofGuards(nft, spoofGuards(attachment, request)))
   }
   failures.throwIfAny()
-}
-
-/** What was never added, was added by upstream's plugin, or whose record is lost: what the config and the pod tell. */
-async function removeUnrecorded(ports: Ports, request: Request): Promise<void> {
-  const failures = new Failures()
-  if (findField(request.netconf, 'ipMasq') === true)
-    await failures.attempt(() => removeOwnedMasquerade(ports, request))
-  await failures.attempt(() => removePodLink(ports, request, 'veth'))
-  if (findField(request.netconf, 'macspoofchk') === true)
-    await failures.attempt(() => removeOwnedGuards(ports, request))
-  await failures.attempt(() => releaseUnrecorded(ports, request, PLUGIN))
-  failures.throwIfAny()
-}
-
-async function removeOwnedGuards(ports: Ports, request: Request): Promise<void> {
-  const { nft } = ports.kernel.host
-  const owner = ownerText(attachmentKey(PLUGIN, request))
-  await removeSpoofGuards(
-    nft,
-    (await listSpoofGuards(nft)).filter(({ comment }) => comment === owner),
-  )
 }

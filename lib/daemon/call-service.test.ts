@@ -15,7 +15,15 @@ import { CallService, NO_DAEMON } from './call-service.ts'
 import { CallMetrics } from './metrics.ts'
 import type { Call } from './protocol.ts'
 
-const FACTS = { netns: 'net:[1]', mountns: 'mnt:[1]' }
+const NETNS = 'net:[1]'
+/** What is behind the paths, for the daemon; nothing is behind others. */
+const FILES: Readonly<Record<string, string>> = {
+  '/': '1:1',
+  '/run': '1:2',
+  '/var/lib/cni': '1:3',
+  '/run/netns/pod-1': '4:1',
+}
+const PLACES = ['1:1', '1:2', '1:3', '4:1']
 const HERE = { isGone: false }
 
 interface Running {
@@ -74,7 +82,8 @@ function start(t: Test) {
     locks,
     findPlugin: (name) => (name === 'test' || name === plugin.name ? plugin : undefined),
     metrics,
-    facts: FACTS,
+    netns: NETNS,
+    identify: (path) => FILES[path] ?? '-',
     stateDir: '/run/podwire',
     version: '1.2.3',
     serveHttp: () => undefined,
@@ -90,7 +99,8 @@ function callOf(
 ): Call {
   return {
     plugin: 'test',
-    ...FACTS,
+    netns: NETNS,
+    places: PLACES,
     environment: {
       CNI_COMMAND: command,
       CNI_CONTAINERID: 'pod-1',
@@ -153,11 +163,21 @@ test('what the daemon cannot do in its caller’s place is left to the caller', 
   const rows: [why: string, call: Call][] = [
     ['no plugin is called "other"', callOf('ADD', {}, { plugin: 'other' })],
     ['the caller is in net:[2], the daemon in net:[1]', callOf('ADD', {}, { netns: 'net:[2]' })],
-    ['the caller is in mnt:[2], the daemon in mnt:[1]', callOf('ADD', {}, { mountns: 'mnt:[2]' })],
+    ['/ is something else to the caller', callOf('ADD', {}, { places: ['2:1', '1:2', '1:3', '4:1'] })],
+    ['/run is something else to the caller', callOf('ADD', {}, { places: ['1:1', '-', '1:3', '4:1'] })],
+    [
+      '/run/netns/pod-1 is something else to the caller',
+      callOf('ADD', {}, { places: ['1:1', '1:2', '1:3', '4:2'] }),
+    ],
+    [
+      '/run/netns/pod-2 is something else to the caller',
+      callOf('ADD', { CNI_NETNS: '/run/netns/pod-2' }, { places: ['1:1', '1:2', '1:3', '4:2'] }),
+    ],
+    ['/ is something else to the caller', callOf('ADD', {}, { places: [] })],
     [otherState, callOf('ADD', { PODWIRE_STATE_DIR: '/other' })],
     [logOfItsOwn, callOf('ADD', { PODWIRE_LOG: 'stderr' })],
     [logOfItsOwn, callOf('ADD', { PODWIRE_TRACE: 'netlink' })],
-    [relative, callOf('ADD', { CNI_NETNS: 'run/netns/x' })],
+    [relative, callOf('ADD', { CNI_NETNS: 'run/netns/x' }, { places: ['1:1', '1:2', '1:3', '-'] })],
     [relative, callOf('ADD', { CNI_PATH: '/opt/cni/bin:bin' })],
   ]
   for (const [why, call] of rows) t.strictSame(await service.answer(call, HERE), { refusal: why }, why)
@@ -170,7 +190,8 @@ test('what the daemon cannot do in its caller’s place is left to the caller', 
 
 test('what is not there is no path, and the daemon’s own state directory may be named', async (t) => {
   const { plugin, service } = start(t)
-  const call = callOf('DEL', { CNI_NETNS: '', CNI_PATH: ':/opt/cni/bin', PODWIRE_STATE_DIR: '/run/podwire' })
+  const environment = { CNI_NETNS: '', CNI_PATH: ':/opt/cni/bin', PODWIRE_STATE_DIR: '/run/podwire' }
+  const call = callOf('DEL', environment, { places: ['1:1', '1:2', '1:3', '-'] })
   t.match(await service.answer(call, HERE), { exitStatus: 0 })
   t.strictSame(plugin.events, ['DEL pod-1'])
 })

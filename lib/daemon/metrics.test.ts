@@ -5,7 +5,7 @@ import type { Call, Outcome } from './protocol.ts'
 const callOf = (command: string | undefined, containerId = 'pod-1'): Call => ({
   plugin: 'bridge',
   netns: '',
-  mountns: '',
+  places: [],
   environment: {
     ...(command === undefined ? {} : { CNI_COMMAND: command }),
     CNI_CONTAINERID: containerId,

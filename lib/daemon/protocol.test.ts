@@ -18,11 +18,12 @@ import {
 const CALL: Call = {
   plugin: 'bridge',
   netns: 'net:[4026531840]',
-  mountns: 'mnt:[4026531841]',
+  places: ['fd00:2', '1a:1', '-', '4:f0000001'],
   environment: { CNI_COMMAND: 'ADD', CNI_ARGS: 'A=b;C=d', CNI_IFNAME: 'e\u0301th\u4e2d', EMPTY: '' },
   stdin: '{"name":"né\u0000t \ud83d\ude00"}',
 }
 
+const strings = (...texts: readonly string[]) => texts.map((text) => `${text}\0`).join('')
 const body = (frame: Buffer) => frame.subarray(HEADER_BYTES)
 const hex = (frame: Buffer) => frame.toString('hex').replaceAll(/(.{64})/g, '$1\n')
 /** A prototype is no part of what was sent. */
@@ -33,7 +34,7 @@ test('frames are these bytes', (t) => {
   const call = {
     plugin: 'bridge',
     netns: 'net:[1]',
-    mountns: 'mnt:[2]',
+    places: ['1:2', '1:a', '-', '4:3'],
     environment: { A: 'b' },
     stdin: '{}',
   }
@@ -41,8 +42,8 @@ test('frames are these bytes', (t) => {
     [
       'call',
       encodeCall(call),
-      // "PWIR" 1 1 0 30 | "bridge" "net:[1]" "mnt:[2]" "A=b" "" | {}
-      `50574952010100001e000000${'62726964676500'}${'6e65743a5b315d00'}${'6d6e743a5b325d00'}${'413d6200'}${'00'}${'7b7d'}`,
+      // "PWIR" 1 1 0 36 | "bridge" "net:[1]" "1:2" "1:a" "-" "4:3" "A=b" "" | {}
+      `505749520101000024000000${'62726964676500'}${'6e65743a5b315d00'}${'313a3200'}${'313a6100'}${'2d00'}${'343a3300'}${'413d6200'}${'00'}${'7b7d'}`,
     ],
     ['accepted', encodeFrame(KIND.accepted), '505749520110000000000000'],
     ['working', encodeFrame(KIND.working), '505749520111000000000000'],
@@ -72,7 +73,7 @@ test('any call comes back as it went', (t) => {
     {
       plugin: text,
       netns: text,
-      mountns: text,
+      places: fc.tuple(text, text, text, text),
       environment: fc.dictionary(name, text, { noNullPrototype: true }),
       stdin: fc.string({ unit: 'grapheme' }),
     },
@@ -137,21 +138,27 @@ test('variables are those that getenv(3) would find', (t) => {
     ['a name that objects know', ['__proto__=1', 'constructor=2'], { ['__proto__']: '1', constructor: '2' }],
   ]
   for (const [what, variables, expected] of rows) {
-    const bytes = Buffer.from(['p', 'n', 'm', ...variables, ''].map((one) => `${one}\0`).join(''))
+    const bytes = Buffer.from(strings('p', 'n', '1', '2', '3', '4', ...variables, ''))
     t.strictSame(Object.entries(decodeCall(bytes).environment), Object.entries(expected), what)
   }
-  t.equal(decodeCall(Buffer.from('p\0n\0m\0\0')).environment['toString'], undefined)
+  t.equal(
+    decodeCall(Buffer.from(strings('p', 'n', '1', '2', '3', '4', ''))).environment['toString'],
+    undefined,
+  )
   t.end()
 })
 
 test('a call may have no name and no facts: that is for others to refuse', (t) => {
-  const { plugin, netns, mountns, stdin } = decodeCall(Buffer.from('\0\0\0\0config'))
-  t.strictSame({ plugin, netns, mountns, stdin }, { plugin: '', netns: '', mountns: '', stdin: 'config' })
+  const { plugin, netns, places, stdin } = decodeCall(Buffer.from(`${'\0'.repeat(7)}config`))
+  t.strictSame(
+    { plugin, netns, places, stdin },
+    { plugin: '', netns: '', places: ['', '', '', ''], stdin: 'config' },
+  )
   t.end()
 })
 
 test('bytes that are no UTF-8 are replaced, as where a process reads its own', (t) => {
-  const bytes = Buffer.from('p\0n\0m\0A=\xff\0\0\xfe{', 'latin1')
+  const bytes = Buffer.from(`${strings('p', 'n', '1', '2', '3', '4', 'A=\xff', '')}\xfe{`, 'latin1')
   const { environment, stdin } = decodeCall(bytes)
   t.strictSame([environment['A'], stdin], ['\ufffd', '\ufffd{'])
   t.end()

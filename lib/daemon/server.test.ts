@@ -23,7 +23,7 @@ import { type Answer, type Client, DaemonServer, type ServerOptions, type Servic
 const CALL: Call = {
   plugin: 'cni-bridge',
   netns: 'net:[1]',
-  mountns: 'mnt:[1]',
+  places: ['1:1', '1:2', '1:3', '-'],
   environment: { CNI_COMMAND: 'ADD' },
   stdin: '{}',
 }
