@@ -10,6 +10,8 @@ export interface Contestant {
   /** Values of `type` in a config. */
   readonly bridge: string
   readonly hostLocal: string
+  /** Its plugins ask a daemon, which each node then has. */
+  readonly hasDaemon?: true
   /** `network address container/interface`, of all networks below the directory, in order. */
   readonly listLeases: (dataDir: string) => string[]
   /** What the store of attachments still knows. */
