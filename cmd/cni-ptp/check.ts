@@ -47,10 +47,11 @@ async function compareAll(
   const end = await pod.rtnl.findLink(ifname)
   // A later plugin of the chain may have changed the MAC, and then says so in prevResult.
   const podMac = findPodInterface(request, prevResult)?.mac?.toLowerCase() ?? record.podMac
+  const later = changedLater(ports, request, PLUGIN)
   const podEnd = [
     ['kind', 'veth', end?.kind],
     ['mac', podMac, end?.mac],
-    ['mtu', changedLater(ports, request, PLUGIN).mtu ?? record.mtu, end?.mtu],
+    ['mtu', later.mtu ?? record.mtu, end?.mtu],
     ['up', true, end?.up],
     ['peer', wire?.index, end?.peerIndex],
   ] as const
@@ -59,7 +60,9 @@ async function compareAll(
     ...(end === undefined
       ? [`pod interface ${ifname} is gone`]
       : differences(`pod interface ${ifname}`, podEnd)),
-    ...(end === undefined ? [] : await checkAddressing(pod, end, addressingOf(record))),
+    ...(end === undefined
+      ? []
+      : await checkAddressing(pod, end, { ...addressingOf(record), movedTo: later.routesTo })),
     ...compareForwarding(host, record),
     ...(await checkMasquerade(host.nft, masqueradeEntries(record.masquerade, request))),
   ]

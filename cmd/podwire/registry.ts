@@ -8,6 +8,7 @@ import { plugin as ipvlan } from '../cni-ipvlan/plugin.ts'
 import { plugin as loopback } from '../cni-loopback/plugin.ts'
 import { plugin as macvlan } from '../cni-macvlan/plugin.ts'
 import { plugin as ptp } from '../cni-ptp/plugin.ts'
+import { plugin as sbr } from '../cni-sbr/plugin.ts'
 import { plugin as tuning } from '../cni-tuning/plugin.ts'
 import { plugin as vlan } from '../cni-vlan/plugin.ts'
 import { plugin as hostLocal } from '../ipam-host-local/plugin.ts'
@@ -23,6 +24,7 @@ export const PLUGINS: readonly Plugin<Ports>[] = [
   loopback,
   macvlan,
   ptp,
+  sbr,
   tuning,
   vlan,
 ]
@@ -38,6 +40,7 @@ export const UPSTREAM_NAMES: Readonly<Record<string, string>> = {
   loopback: loopback.name,
   macvlan: macvlan.name,
   ptp: ptp.name,
+  sbr: sbr.name,
   static: ipamStatic.name,
   tuning: tuning.name,
   vlan: vlan.name,

@@ -199,7 +199,8 @@ export async function compareSingleLink(
   const link = await pod.rtnl.findLink(request.ifname)
   if (link === undefined) return [`${name} is gone`]
   const { spec, parent } = record
-  const mtu = changedLater(ports, request, plugin).mtu ?? spec.mtu ?? link.mtu
+  const later = changedLater(ports, request, plugin)
+  const mtu = later.mtu ?? spec.mtu ?? link.mtu
   const rows = [
     ['kind', spec.kind, link.kind],
     // A later plugin of the chain may have changed the MAC, and then says so in prevResult.
@@ -210,6 +211,6 @@ export async function compareSingleLink(
     ...('vlanId' in spec ? [['vlan', spec.vlanId, link.vlanId] as const] : []),
     ['parent', parent?.index, link.parentIndex],
   ] as const
-  const addressing = podAddressing(record, { enableDad: false })
+  const addressing = { ...podAddressing(record, { enableDad: false }), movedTo: later.routesTo }
   return [...differences(name, rows), ...(await checkAddressing(pod, link, addressing))]
 }
