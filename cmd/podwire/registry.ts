@@ -4,6 +4,7 @@ import type { Plugin } from '../../lib/cni/plugin.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { plugin as bridge } from '../cni-bridge/plugin.ts'
 import { plugin as dummy } from '../cni-dummy/plugin.ts'
+import { plugin as hostDevice } from '../cni-host-device/plugin.ts'
 import { plugin as ipvlan } from '../cni-ipvlan/plugin.ts'
 import { plugin as loopback } from '../cni-loopback/plugin.ts'
 import { plugin as macvlan } from '../cni-macvlan/plugin.ts'
@@ -18,6 +19,7 @@ import { plugin as ipamStatic } from '../ipam-static/plugin.ts'
 export const PLUGINS: readonly Plugin<Ports>[] = [
   bridge,
   dummy,
+  hostDevice,
   hostLocal,
   ipamStatic,
   ipvlan,
@@ -35,6 +37,7 @@ export const PLUGIN_NAMES: readonly string[] = PLUGINS.map(({ name }) => name)
 export const UPSTREAM_NAMES: Readonly<Record<string, string>> = {
   bridge: bridge.name,
   dummy: dummy.name,
+  'host-device': hostDevice.name,
   'host-local': hostLocal.name,
   ipvlan: ipvlan.name,
   loopback: loopback.name,
