@@ -5,7 +5,7 @@ import { enableForwarding } from '../../lib/attach/forward.ts'
 import { leaseAddresses } from '../../lib/attach/leased.ts'
 import { masquerade } from '../../lib/attach/masquerade.ts'
 import { configurePodEnd } from '../../lib/attach/pod-end.ts'
-import { putRecord } from '../../lib/attach/recorded.ts'
+import { completeRecord, putRecord } from '../../lib/attach/recorded.ts'
 import { refuseRepeat } from '../../lib/attach/repeat.ts'
 import { withUndo } from '../../lib/attach/undoing.ts'
 import { explainExisting } from '../../lib/attach/wire.ts'
@@ -68,6 +68,7 @@ async function attach(call: Omit<Wiring, 'attachment'>, netconf: BridgeNetconf):
   const gateway = await serveAsGateway(wire, { bridge, force: netconf.forceAddress })
   await masquerade(ports, request, { plugin: PLUGIN, records: attachment.masquerade, undo })
   await awaitForwarding(wire)
+  completeRecord(ports, request, PLUGIN)
   return bridgeResult(request, attachment, { bridge, gateway, ipam: ipam?.result, netconf })
 }
 

@@ -16,7 +16,7 @@ import { requireNoDrift } from './drift.ts'
 import { type IpamSection, ipamSection, ipamType, withIpamSection } from './ipam.ts'
 import { type Leased, leaseAddresses } from './leased.ts'
 import { findPodInterface, requirePrevResult } from './prev-result.ts'
-import { findDeadRecords, findRecord, putRecord, type RecordedPlugin } from './recorded.ts'
+import { completeRecord, findDeadRecords, findRecord, putRecord, type RecordedPlugin } from './recorded.ts'
 import { refuseRepeat } from './repeat.ts'
 import { findStrayMasquerade, findStrayWires, strayRule } from './strays.ts'
 import { withUndo } from './undoing.ts'
@@ -71,7 +71,9 @@ export async function addInterface<R extends object>(
         ports.attachments.delete(attachmentKey(recorded.plugin, request))
       })
       putRecord(ports, request, { plugin: recorded.plugin, record })
-      return steps.make({ ports, request, pod, record, leased, undo })
+      const result = await steps.make({ ports, request, pod, record, leased, undo })
+      completeRecord(ports, request, recorded.plugin)
+      return result
     })
   } finally {
     pod.close()

@@ -274,6 +274,15 @@ export function deleteLinkRequest(ref: LinkRef, operation: string): Request {
   return request(RTM_DELLINK, { header: refHeader(ref), attributes: refAttributes(ref), operation })
 }
 
+/** Links of one group (`ip link set group`) can be deleted by one message. */
+export function joinGroupRequest(index: IfIndex, group: number, operation: string): Request {
+  return request(RTM_SETLINK, { header: { ifi_index: index }, attributes: { IFLA_GROUP: group }, operation })
+}
+
+export function deleteGroupRequest(group: number, operation: string): Request {
+  return request(RTM_DELLINK, { attributes: { IFLA_GROUP: group }, operation })
+}
+
 export function getLinkRequest(ref: LinkRef, operation: string): Request {
   return request(RTM_GETLINK, {
     header: refHeader(ref),

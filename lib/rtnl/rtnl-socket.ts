@@ -7,7 +7,7 @@ import { type AddressFilter, type LinkAddressState, listAddressesRequest, readAd
 import { ifinfomsg, RTNL_KINDS, RTNLGRP_LINK } from './attributes.ts'
 import { type BridgeVlan, listBridgeVlansRequest, readBridgeVlans } from './bridge-vlan.ts'
 import { toRequest } from './change-request.ts'
-import { formatRef } from './format.ts'
+import { formatChange, formatRef } from './format.ts'
 import { isKnownKind, type KernelFeature, probeRequest } from './kernel-feature.ts'
 import {
   getLinkRequest,
@@ -18,6 +18,7 @@ import {
   listLinksRequest,
   readLink,
 } from './link.ts'
+import type { LinkDeletion } from './link-deletion.ts'
 import { listQdiscsRequest, type QdiscState, readQdisc } from './qdisc.ts'
 import { listRedirectsRequest, type Redirect, readRedirect } from './redirect.ts'
 import { listRoutesRequest, type RouteFilter, type RouteState, readRoutes } from './route.ts'
@@ -30,18 +31,31 @@ export type OpenTransport = (groups?: readonly number[]) => Transport
 const ETIMEDOUT = 110
 const ENODEV = 19
 
+export interface RtnlOptions {
+  readonly trace?: Trace | undefined
+  /** How links are deleted, where it must not keep the event loop waiting. */
+  readonly deletion?: LinkDeletion | undefined
+}
+
 export class RtnlSocket implements Rtnl {
   readonly #open: OpenTransport
   readonly #trace: Trace | undefined
+  readonly #deletion: LinkDeletion | undefined
   readonly #connection: Connection
 
-  constructor(open: OpenTransport, trace?: Trace) {
+  constructor(open: OpenTransport, { trace, deletion }: RtnlOptions = {}) {
     this.#open = open
     this.#trace = trace
+    this.#deletion = deletion
     this.#connection = new Connection(open(), { trace, kinds: RTNL_KINDS })
   }
 
   async apply(...changes: readonly Change[]): Promise<void> {
+    const [first] = changes
+    if (this.#deletion && changes.length === 1 && first?.change === 'delete link') {
+      const index = typeof first.link === 'number' ? first.link : (await this.getLink(first.link)).index
+      return this.#deletion.delete(index, formatChange(first))
+    }
     await this.#connection.batch(changes.map(toRequest))
   }
 
@@ -126,6 +140,7 @@ export class RtnlSocket implements Rtnl {
 
   close(): void {
     this.#connection.close()
+    this.#deletion?.close()
   }
 
   /**
