@@ -2,7 +2,7 @@
 
 import { findPodInterface } from '../../lib/attach/prev-result.ts'
 import { type PodRecord, podRecord } from '../../lib/attach/recorded-pod.ts'
-import { isSameWay, type RouteRecord, toRouteRecord } from '../../lib/attach/route-record.ts'
+import { type RouteRecord, toRouteRecord } from '../../lib/attach/route-record.ts'
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import type { Result, ResultIp } from '../../lib/cni/result.ts'
@@ -21,14 +21,19 @@ const DEFAULT_ROUTE = { 4: '0.0.0.0/0', 6: '::/0' } as const
 export interface SbrRecord extends PodRecord {
   /** Of the interface. */
   readonly index: IfIndex
-  /** The table that has its routes; other plugins' CHECK looks for them there. */
-  readonly routesTo: number
-  /** For each address of the interface, 10.1.0.5/32: what is from there is looked up in the table. */
-  readonly sources: readonly string[]
-  /** In the table: default routes, and those that were the interface's in the main table. */
-  readonly routes: readonly RouteRecord[]
+  readonly ways: readonly SourceWay[]
   /** Taken from the main table. */
   readonly moved: readonly RouteRecord[]
+  /** The tables of `ways`: other plugins' CHECK looks there for the interface's routes. */
+  readonly routesTo: readonly number[]
+}
+
+/** Of one address of the interface: 10.1.0.5/32. What is from there is looked up in the table. */
+export interface SourceWay {
+  readonly source: string
+  readonly table: number
+  /** Its default route, and what the interface had in the main table. */
+  readonly routes: readonly RouteRecord[]
 }
 
 /** @throws CniError 999 when the interface is not there, or has no addresses */
@@ -47,18 +52,28 @@ export async function planRecord(
     throw new CniError(CNI_CODE.internal, `Cannot find network interface ${request.ifname}: Link not found`)
   const present = await pod.rtnl.listRoutes({ dev: link.index })
   const moved = present.filter(isMovable).map(toRouteRecord).sort(directFirst)
-  const routes = [...defaultRoutes(ips, netconf), ...moved]
-  return {
-    ...podRecord(request, pod),
-    index: link.index,
-    routesTo: netconf.table ?? (await findFreeTable(ports, request, pod)),
-    sources: ips.map(({ address }) => alone(Prefix.parse(address).address)),
-    routes: routes
-      .filter((route, at) => routes.findIndex((other) => isSameWay(other, route)) === at)
-      .map((route) => (netconf.addSourceHints ? withSource(route, ips) : route))
-      .sort(directFirst),
-    moved,
-  }
+  const tables = await chooseTables(ports, request, { pod, netconf, count: ips.length })
+  const ways = ips.map((ip, at) => planWay(ip, { table: tables[at] ?? FIRST_TABLE, moved, netconf }))
+  return { ...podRecord(request, pod), index: link.index, ways, moved, routesTo: [...new Set(tables)] }
+}
+
+/** Each address has a table, since each may have a gateway of its own. */
+function planWay(
+  ip: ResultIp,
+  { table, moved, netconf }: { table: number; moved: readonly RouteRecord[]; netconf: SbrNetconf },
+): SourceWay {
+  const { address } = Prefix.parse(ip.address)
+  const { family } = address
+  const chosen =
+    netconf.gateways.find((one) => one.family === family) ??
+    (ip.gateway ? IpAddress.parse(ip.gateway) : undefined)
+  const own = chosen === undefined ? [] : [{ dst: DEFAULT_ROUTE[family], gateway: String(chosen) }]
+  const others = moved.filter(({ dst }) => {
+    return Prefix.parse(dst).family === family && !own.some((route) => route.dst === dst)
+  })
+  const source = String(address)
+  const hint = (route: RouteRecord) => (netconf.addSourceHints ? { source, ...route } : route)
+  return { source: alone(address), table, routes: [...others, ...own].map(hint).sort(directFirst) }
 }
 
 /** Gateways must be reached when the routes through them are added. */
@@ -84,31 +99,21 @@ function ipsOf(request: Request, { ips = [], interfaces = [] }: Result): ResultI
   })
 }
 
-function defaultRoutes(ips: readonly ResultIp[], { gateways }: SbrNetconf): RouteRecord[] {
-  return ips.flatMap(({ address, gateway }) => {
-    const { family } = Prefix.parse(address)
-    const chosen =
-      gateways.find((one) => one.family === family) ?? (gateway ? IpAddress.parse(gateway) : undefined)
-    return chosen === undefined ? [] : [{ dst: DEFAULT_ROUTE[family], gateway: String(chosen) }]
-  })
-}
-
-function withSource(route: RouteRecord, ips: readonly ResultIp[]): RouteRecord {
-  const { family } = Prefix.parse(route.dst)
-  const source = ips.map(({ address }) => Prefix.parse(address).address).find((one) => one.family === family)
-  return source === undefined || route.source !== undefined ? route : { ...route, source: String(source) }
-}
-
-/** Neither rules nor routes have it, nor another interface of this container that is in the making. */
-async function findFreeTable({ attachments }: Ports, request: Request, { rtnl }: Namespace): Promise<number> {
+/** Neither rules nor routes have them, nor another interface of this container that is in the making. */
+async function chooseTables(
+  { attachments }: Ports,
+  { containerId }: Request,
+  { pod: { rtnl }, netconf, count }: { pod: Namespace; netconf: SbrNetconf; count: number },
+): Promise<number[]> {
+  if (netconf.table !== undefined) return Array.from({ length: count }, () => netconf.table as number)
   const rules = [...(await rtnl.listRules(4)), ...(await rtnl.listRules(6))]
   const recorded = attachments
-    .list({ plugin: 'cni-sbr', containerId: request.containerId })
-    .map(({ record }) => (record as SbrRecord).routesTo)
+    .list({ plugin: 'cni-sbr', containerId })
+    .flatMap(({ record }) => (record as SbrRecord).routesTo)
   const taken = new Set([...rules, ...(await rtnl.listRoutes())].map(({ table }) => table).concat(recorded))
-  let table = FIRST_TABLE
-  while (taken.has(table)) table++
-  return table
+  const free: number[] = []
+  for (let table = FIRST_TABLE; free.length < count; table++) if (!taken.has(table)) free.push(table)
+  return free
 }
 
 function alone(address: IpAddress): string {

@@ -52,10 +52,10 @@ const routing = (scene: Scene) =>
 const IN_TABLE = [
   'route 10.1.0.0/24 dev eth0 src 10.1.0.5 table 100 scope link connected',
   'route default via 10.1.0.1 dev eth0 table 100 scope global',
-  'route default via fd00:1::1 dev eth0 table 100 scope global metric 1024',
-  'route fd00:1::/64 dev eth0 table 100 scope global metric 256 connected',
+  'route default via fd00:1::1 dev eth0 table 101 scope global metric 1024',
+  'route fd00:1::/64 dev eth0 table 101 scope global metric 256 connected',
   'rule from 10.1.0.5/32 lookup 100 pref 32765',
-  'rule from fd00:1::5/128 lookup 100 pref 32765',
+  'rule from fd00:1::5/128 lookup 101 pref 32765',
 ]
 
 test('ADD moves the interface’s routes to a table of their own, and DEL back', async (t) => {
@@ -123,9 +123,22 @@ test('gateways and source hints', async (t) => {
   const lines = routing(scene)
   t.ok(lines.includes('route default via 10.1.0.9 dev eth0 src 10.1.0.5 table 100 scope global'))
   t.ok(
-    lines.includes('route default via fd00:1::1 dev eth0 src fd00:1::5 table 100 scope global metric 1024'),
+    lines.includes('route default via fd00:1::1 dev eth0 src fd00:1::5 table 101 scope global metric 1024'),
   )
   await check(scene)
+})
+
+test('each address has its own gateway', async (t) => {
+  const scene = await start()
+  const ips = [
+    { address: '10.1.0.5/24', gateway: '10.1.0.1', interface: 1 },
+    { address: '10.1.0.6/24', gateway: '10.1.0.2', interface: 1 },
+  ]
+  await add(scene, {}, { prevResult: { ...RESULT, ips } })
+  const lines = routing(scene)
+  t.ok(lines.includes('route default via 10.1.0.1 dev eth0 table 100 scope global'))
+  t.ok(lines.includes('route default via 10.1.0.2 dev eth0 table 101 scope global'))
+  t.equal(lines.filter((line) => line.includes('default') && !line.includes('::')).length, 2)
 })
 
 test('only addresses of the interface get rules', async (t) => {

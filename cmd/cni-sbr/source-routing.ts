@@ -40,7 +40,7 @@ async function make(
   { record, prevResult }: { record: SbrRecord; prevResult: Result },
 ): Promise<Result> {
   await inPodNamespace(ports.kernel, request, async ({ rtnl }) => {
-    for (const route of routesOf(record, record.routes, record.routesTo)) await addUnlessThere(rtnl, route)
+    for (const route of tableRoutesOf(record)) await addUnlessThere(rtnl, route)
     await rtnl.apply(...rulesOf(record).map((rule) => ({ change: 'add rule', rule }) as const))
     for (const route of routesOf(record, record.moved).toReversed())
       await rtnl.apply({ change: 'delete route', route })
@@ -53,7 +53,7 @@ async function compare(ports: Ports, request: Request, { record }: { record: Sbr
     const rules = [...(await rtnl.listRules(4)), ...(await rtnl.listRules(6))]
     const routes = (await rtnl.listRoutes()).filter(({ dev }) => dev === record.index)
     const lostRules = rulesOf(record).filter((rule) => !rules.some((present) => isSameRule(rule, present)))
-    const lost = routesOf(record, record.routes, record.routesTo).filter(
+    const lost = tableRoutesOf(record).filter(
       (route) => !routes.some((present) => isSameRoute(route, present)),
     )
     return [
@@ -85,7 +85,7 @@ async function moveBack({ rtnl }: Namespace, record: SbrRecord): Promise<void> {
   for (const route of link.up ? routesOf(record, record.moved) : []) {
     if (!present.some((one) => isSameRoute(route, one))) await addUnlessThere(rtnl, route)
   }
-  for (const route of routesOf(record, record.routes, record.routesTo).toReversed()) {
+  for (const route of tableRoutesOf(record).toReversed()) {
     if (present.some((one) => isSameRoute(route, one)))
       await rtnl.apply({ change: 'delete route', route }).catch(unlessNotThere)
   }
@@ -102,8 +102,15 @@ function unlessNotThere(error: unknown): void {
   if (!(error instanceof NetlinkError && ['ENOENT', 'ESRCH'].includes(error.code))) throw error
 }
 
-function rulesOf({ sources, routesTo: table }: SbrRecord): Rule[] {
-  return sources.map(Prefix.parse).map((source) => ({ family: source.family, source, table }))
+function rulesOf({ ways }: SbrRecord): Rule[] {
+  return ways.map((way) => {
+    const source = Prefix.parse(way.source)
+    return { family: source.family, source, table: way.table }
+  })
+}
+
+function tableRoutesOf(record: SbrRecord): Route[] {
+  return record.ways.flatMap(({ routes, table }) => routesOf(record, routes, table))
 }
 
 function isSameRule(wanted: Rule, present: Rule): boolean {

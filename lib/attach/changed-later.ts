@@ -6,15 +6,15 @@ import type { Ports } from '../host/ports.ts'
 
 /** Of a record: what its plugin has set of the pod's interface, and where it has moved its routes. */
 interface Changing {
-  readonly routesTo?: number
+  readonly routesTo?: readonly number[]
   readonly link?: { readonly set?: { readonly mac?: string; readonly mtu?: number } }
 }
 
 interface Changes {
   readonly mac?: string
   readonly mtu?: number
-  /** A routing table. */
-  readonly routesTo?: number
+  /** Routing tables. */
+  readonly routesTo?: readonly number[]
 }
 
 /** @returns what others of our plugins have set of the request's interface, by their records */

@@ -8,12 +8,15 @@ import { type PodAddressing, podSysctls } from '../veth/pod-link.ts'
 
 /**
  * @param expected.unrecorded  not by us: upstream leaves lo and some sysctls alone
- * @param expected.movedTo     a table to which a plugin that came later has moved routes
+ * @param expected.movedTo     tables to which a plugin that came later has moved routes
  */
 export async function checkAddressing(
   { rtnl, sysctl }: Namespace,
   { index, name: ifname }: Pick<Link, 'index' | 'name'>,
-  expected: PodAddressing & { readonly unrecorded?: boolean; readonly movedTo?: number | undefined },
+  expected: PodAddressing & {
+    readonly unrecorded?: boolean
+    readonly movedTo?: readonly number[] | undefined
+  },
 ): Promise<string[]> {
   const { addresses, routes, movedTo } = expected
   const presentAddresses = await rtnl.listAddresses({ dev: index })
@@ -38,11 +41,11 @@ export async function checkAddressing(
 }
 
 /** What the route says must be so; what it leaves open may be anything. */
-export function isSameRoute(expected: Route, actual: RouteState, movedTo?: number): boolean {
+export function isSameRoute(expected: Route, actual: RouteState, movedTo: readonly number[] = []): boolean {
   return (
     expected.dst.masked().equals(actual.dst) &&
     (expected.gateway === undefined || actual.gateway?.equals(expected.gateway) === true) &&
-    ((expected.table ?? RT_TABLE_MAIN) === actual.table || movedTo === actual.table) &&
+    ((expected.table ?? RT_TABLE_MAIN) === actual.table || movedTo.includes(actual.table)) &&
     (expected.scope === undefined || expected.scope === actual.scope) &&
     (expected.priority === undefined || expected.priority === actual.priority) &&
     (expected.mtu === undefined || expected.mtu === actual.mtu) &&

@@ -54,8 +54,3 @@ export function fromRouteRecord({
     ...(source === undefined ? {} : { source: IpAddress.parse(source) }),
   }
 }
-
-/** One way to one destination may be in a table once for each metric. */
-export function isSameWay(a: RouteRecord, b: RouteRecord): boolean {
-  return a.dst === b.dst && a.gateway === b.gateway && (a.priority ?? 0) === (b.priority ?? 0)
-}
