@@ -17,6 +17,10 @@ export async function forgetConnections(
   try {
     await conntrack.flush(addresses, size)
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && UNSUPPORTED.includes(String(error.code)))) throw error
+    if (!isUnsupported(error)) throw error
   }
+}
+
+export function isUnsupported(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && UNSUPPORTED.includes(String(error.code))
 }
