@@ -28,7 +28,7 @@ const ROWS = [
   {
     words: ['help'],
     exitStatus: 0,
-    stdout: /podwire install DIR.*cni-bridge, ipam-host-local/s,
+    stdout: /podwire install DIR.*cni-bridge.*ipam-host-local/s,
     stderr: /^$/,
   },
   { words: [], exitStatus: 2, stdout: /^$/, stderr: /podwire install DIR/ },
