@@ -3,10 +3,10 @@
 import type { Request } from '../netlink/request.ts'
 import { addAddressRequest, deleteAddressRequest } from './address.ts'
 import { addBridgeVlanRequest, deleteBridgeVlanRequest } from './bridge-vlan.ts'
+import { addRedirectRequest } from './filter.ts'
 import { formatChange } from './format.ts'
 import { createLinkRequest, deleteLinkRequest, setLinkRequest } from './link.ts'
 import { addQdiscRequest, deleteQdiscRequest } from './qdisc.ts'
-import { addRedirectRequest } from './redirect.ts'
 import { addRouteRequest, deleteRouteRequest } from './route.ts'
 import type { Change } from './rtnl.ts'
 
