@@ -22,7 +22,7 @@ const LAYERS: readonly (readonly string[])[] = [
 ]
 
 /** Named above and still to be written. */
-const PLANNED = ['lib/hostport', 'lib/shaping', 'lib/daemon']
+const PLANNED = ['lib/shaping', 'lib/daemon']
 
 interface Ban {
   readonly what: string
