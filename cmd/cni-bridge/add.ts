@@ -1,20 +1,23 @@
 // ADD: a network namespace becomes a pod with an address, routes and a wire to the bridge.
 
 import { basename } from 'node:path'
+import { leaseAddresses } from '../../lib/attach/leased.ts'
+import { putRecord } from '../../lib/attach/recorded.ts'
+import { refuseRepeat } from '../../lib/attach/repeat.ts'
+import { withUndo } from '../../lib/attach/undoing.ts'
 import { ensureBridge, type OnChange } from '../../lib/bridge/bridge.ts'
 import { type PortVlans, portVlanChanges } from '../../lib/bridge/port-vlans.ts'
-import { delegateAdd, delegateDel } from '../../lib/cni/delegate.ts'
-import { CNI_CODE, CniError, toCniError } from '../../lib/cni/errors.ts'
+import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { encodeResult, type Result } from '../../lib/cni/result.ts'
-import { attachmentKey, podOf } from '../../lib/host/attachment-key.ts'
+import { attachmentKey } from '../../lib/host/attachment-key.ts'
 import { planForwarding } from '../../lib/host/forwarding.ts'
 import type { Namespace } from '../../lib/host/kernel.ts'
 import { ownerText } from '../../lib/host/owner.ts'
 import { openPodNamespace } from '../../lib/host/pod-namespace.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { hasSetMac } from '../../lib/host/set-mac.ts'
-import { Undo } from '../../lib/host/undo.ts'
+import type { Undo } from '../../lib/host/undo.ts'
 import { macFromRandom } from '../../lib/ip/mac.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
 import { isAlreadyExists, unlessGone } from '../../lib/netlink/error.ts'
@@ -26,9 +29,8 @@ import type { Rtnl } from '../../lib/rtnl/rtnl.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
 import { hostSysctls, podChanges, podSysctls, removeWire, wireChanges } from '../../lib/veth/pod-link.ts'
 import { type BridgeAttachment, masqueradeEntries, PLUGIN, spoofGuards } from './attachment.ts'
-import { removeAttachment } from './del.ts'
+import { recorded } from './del.ts'
 import { ensureGateway, gatewayIfname } from './gateway.ts'
-import { ipamSection } from './ipam.ts'
 import { settleMtu } from './mtu.ts'
 import { type BridgeNetconf, parseNetconf } from './netconf.ts'
 import { planAttachment, podAddressing } from './plan.ts'
@@ -44,27 +46,30 @@ const BRIDGE_ATTEMPTS = 3
 export async function add(ports: Ports, request: Request): Promise<Result> {
   const netconf = parseNetconf(request)
   const pod = openPodNamespace(ports.kernel, request)
-  const undo = new Undo()
   try {
-    await refuseRepeat(ports, request)
-    const ipam = await leaseAddresses(ports, request, { netconf, undo })
-    encodeResult(ipam?.result ?? {}, request.cniVersion) // refused now if it cannot be said in the config's version
-    const settled = await settleMtu(ports.kernel.host.rtnl, netconf)
-    const attachment = planAttachment(settled, ipam, ports.random)
-    record(ports, request, { attachment, undo })
-    const wire = { ports, request, pod, attachment, undo }
-    await guardMac(wire)
-    const bridge = await plugIn(wire)
-    await configurePod(wire)
-    const gateway = await serveAsGateway(wire, { bridge, force: netconf.forceAddress })
-    await masquerade(wire)
-    await awaitForwarding(wire)
-    return bridgeResult(request, attachment, { bridge, gateway, ipam: ipam?.result, netconf })
-  } catch (error) {
-    throw withUndoFailures(error, await undo.run())
+    return await withUndo((undo) => attach({ ports, request, pod, undo }, netconf))
   } finally {
     pod.close()
   }
+}
+
+async function attach(call: Omit<Wiring, 'attachment'>, netconf: BridgeNetconf): Promise<Result> {
+  const { ports, request, undo } = call
+  const { type } = netconf.ipam
+  await refuseRepeat(ports, request, { recorded, isLive: (record) => isWired(ports, record) })
+  const ipam = type === '' ? undefined : await leaseAddresses(ports, request, { type, undo })
+  encodeResult(ipam?.result ?? {}, request.cniVersion) // refused now if it cannot be said in the config's version
+  const settled = await settleMtu(ports.kernel.host.rtnl, netconf)
+  const attachment = planAttachment(settled, ipam, ports.random)
+  const wire = { ...call, attachment }
+  record(wire)
+  await guardMac(wire)
+  const bridge = await plugIn(wire)
+  await configurePod(wire)
+  const gateway = await serveAsGateway(wire, { bridge, force: netconf.forceAddress })
+  await masquerade(wire)
+  await awaitForwarding(wire)
+  return bridgeResult(request, attachment, { bridge, gateway, ipam: ipam?.result, netconf })
 }
 
 /** One ADD in the making. */
@@ -76,54 +81,16 @@ interface Wiring {
   readonly undo: Undo
 }
 
-/**
- * A second ADD of a live attachment must not take anything from it, whatever namespace it names: one whose wire is
- * there is live. What an ADD that was killed left behind is cleared away first.
- */
-async function refuseRepeat(ports: Ports, request: Request): Promise<void> {
-  const earlier = ports.attachments.find(attachmentKey(PLUGIN, request))
-  if (earlier === undefined) return
-  const attachment = earlier.record as BridgeAttachment
-  const wire = await ports.kernel.host.rtnl.findLink(attachment.hostIfname)
-  if (wire?.mac === attachment.hostMac) {
-    throw new CniError(
-      CNI_CODE.internal,
-      `${request.containerId} is already attached to ${request.name} by ${request.ifname}`,
-      {
-        details: 'an attachment is added once; DEL it before it is added again',
-      },
-    )
-  }
-  await removeAttachment(ports, request, attachment)
-}
-
-async function leaseAddresses(
-  ports: Ports,
-  request: Request,
-  { netconf, undo }: { netconf: BridgeNetconf; undo: Undo },
-): Promise<{ result: Result; section: Readonly<Record<string, unknown>> } | undefined> {
-  const { type } = netconf.ipam
-  if (type === '') return undefined
-  const result = await delegateAdd(ports, type, request)
-  undo.push(`release the addresses (${type} DEL)`, () => delegateDel(ports, type, request))
-  if ((result.ips ?? []).length === 0)
-    throw new CniError(CNI_CODE.internal, 'IPAM plugin returned missing IP config')
-  return { result, section: ipamSection(request) }
+/** Live is what has its wire. */
+async function isWired({ kernel }: Ports, { hostIfname, hostMac }: BridgeAttachment): Promise<boolean> {
+  const wire = await kernel.host.rtnl.findLink(hostIfname)
+  return wire?.mac === hostMac
 }
 
 /** Written before anything is made, so that whatever happens then can be found and taken back. */
-function record(ports: Ports, request: Request, made: { attachment: BridgeAttachment; undo: Undo }): void {
-  const { attachments, bootId, clock } = ports
-  const key = attachmentKey(PLUGIN, request)
-  made.undo.push('forget the attachment', () => attachments.delete(key))
-  attachments.put({
-    ...key,
-    ...podOf(request),
-    netns: request.netns,
-    record: made.attachment,
-    bootId,
-    createdAtMs: clock.nowMs(),
-  })
+function record({ ports, request, attachment, undo }: Wiring): void {
+  undo.push('forget the attachment', () => ports.attachments.delete(attachmentKey(PLUGIN, request)))
+  putRecord(ports, request, { plugin: PLUGIN, record: attachment })
 }
 
 /** @returns the bridge, with the pod's wire plugged in */
@@ -318,10 +285,3 @@ function listOthers(ports: Ports, request: Request, bridge?: string): OtherAttac
 }
 
 type OtherAttachment = Attachment & { readonly record: BridgeAttachment }
-
-function withUndoFailures(error: unknown, failures: readonly string[]): unknown {
-  if (failures.length === 0) return error
-  const { code, message, details } = toCniError(error)
-  const left = `could not be undone: ${failures.join('; ')}`
-  return new CniError(code, message, { details: details === '' ? left : `${details}; ${left}`, cause: error })
-}

@@ -1,5 +1,6 @@
 // CHECK, on the node: the bridge, the pod's port, the gateway, and what nftables has of the pod.
 
+import { differences } from '../../lib/attach/drift.ts'
 import { describePortVlans, formatVlans } from '../../lib/bridge/port-vlans.ts'
 import { checkVlanGateway } from '../../lib/bridge/vlan-gateway.ts'
 import { forwardingSysctls } from '../../lib/host/forwarding.ts'
@@ -89,16 +90,4 @@ export async function checkGateway(
     ...missing.map((gateway) => `${name} has no address ${gateway}`),
     ...off.map(({ key }) => `forwarding is off (net/${key})`),
   ]
-}
-
-export function differences(
-  subject: string,
-  rows: readonly (readonly [string, unknown, unknown])[],
-): string[] {
-  return rows
-    .filter(([, expected, actual]) => expected !== actual)
-    .map(
-      ([what, expected, actual]) =>
-        `${subject} has ${what} ${actual ?? 'none'}, expected ${expected ?? 'none'}`,
-    )
 }

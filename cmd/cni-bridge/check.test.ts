@@ -11,7 +11,8 @@ import type { NftOperation } from '../../lib/nftables/operation.ts'
 import { spoofTable } from '../../lib/nftables/spoof-table.ts'
 import type { LinkSettings } from '../../lib/rtnl/link.ts'
 import type { Change } from '../../lib/rtnl/rtnl.ts'
-import { attach, makeNode, NETCONF, type Scene } from './node.fixture.ts'
+import { makeScene, type Scene } from '../../lib/testing/scene.ts'
+import { attach, NETCONF } from './node.fixture.ts'
 import { plugin } from './plugin.ts'
 
 const VETH = 'veth01020304'
@@ -292,7 +293,7 @@ const ROWS: readonly Row[] = [
 ]
 
 async function makePod(t: Test): Promise<{ scene: Scene; result: Result; place: Place }> {
-  const scene = makeNode()
+  const scene = makeScene()
   const result = await attach(scene, CONFIG)
   const pod = scene.kernel.openNamespace('/run/netns/pod-1')
   t.teardown(() => pod.close())
@@ -365,7 +366,7 @@ for (const [name, change, found] of PREV_RESULTS) {
 }
 
 test('CHECK of what was never added says so', async (t) => {
-  const scene = makeNode()
+  const scene = makeScene()
   await t.rejects(check(scene, { interfaces: [] }), {
     code: 100,
     message: 'attachment is neither recorded nor in prevResult',
@@ -405,7 +406,7 @@ test('repair does not take an address of somebody’s from the bridge', async (t
 })
 
 test('repair of what has no record does nothing', async (t) => {
-  const scene = makeNode()
+  const scene = makeScene()
   const request = scene.request('CHECK', CONFIG)
   t.strictSame(await plugin.repair?.(scene.ports, request), { mended: [], left: [] })
 })

@@ -1,7 +1,10 @@
 // CHECK: what ADD made is compared with what is there now; nothing is changed. Every difference is named.
 
+import { CHECK_FAILED, differences, requireNoDrift } from '../../lib/attach/drift.ts'
+import { ipamSection, withIpamSection } from '../../lib/attach/ipam.ts'
+import { requirePrevResult } from '../../lib/attach/prev-result.ts'
 import { delegateCheck } from '../../lib/cni/delegate.ts'
-import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
+import { CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import type { Result } from '../../lib/cni/result.ts'
 import { attachmentKey } from '../../lib/host/attachment-key.ts'
@@ -14,26 +17,14 @@ import { checkSpoofGuards } from '../../lib/nftables/spoof-table.ts'
 import type { Link } from '../../lib/rtnl/link.ts'
 import { type BridgeAttachment, masqueradeEntries, PLUGIN, spoofGuards } from './attachment.ts'
 import { checkAddressing } from './check-addressing.ts'
-import {
-  checkBridge,
-  checkGateway,
-  checkHostEnd,
-  checkHostSysctls,
-  checkPortVlans,
-  differences,
-} from './check-node.ts'
-import { ipamSection, withIpamSection } from './ipam.ts'
+import { checkBridge, checkGateway, checkHostEnd, checkHostSysctls, checkPortVlans } from './check-node.ts'
 import { settleMtu } from './mtu.ts'
 import { type BridgeNetconf, parseNetconf } from './netconf.ts'
 import { planAttachment } from './plan.ts'
 
-/** Of this plugin's own (100 and above): the attachment is not as ADD made it. */
-export const CHECK_FAILED = 100
-
 export async function check(ports: Ports, request: Request): Promise<void> {
   const netconf = parseNetconf(request)
-  const { prevResult } = request
-  if (prevResult === undefined) throw new CniError(CNI_CODE.invalidNetconf, 'Required prevResult missing')
+  const prevResult = requirePrevResult(request)
   const pod = openPodNamespace(ports.kernel, request)
   try {
     const expected = await expectAttachment(ports, request, { netconf, prevResult })
@@ -47,16 +38,10 @@ export async function check(ports: Ports, request: Request): Promise<void> {
       ...(await checkMasquerade(ports.kernel.host.nft, masqueradeEntries(expected, request))),
       ...(await checkSpoofGuards(ports.kernel.host.nft, spoofGuards(expected, request))),
     ]
-    if (drifts.length > 0) throw drifted(request, drifts)
+    requireNoDrift(request, drifts)
   } finally {
     pod.close()
   }
-}
-
-function drifted({ name, containerId, ifname }: Request, drifts: readonly string[]): CniError {
-  return new CniError(CHECK_FAILED, `attachment is not as ADD made it: ${drifts.join('; ')}`, {
-    details: `network ${name}, container ${containerId}, interface ${ifname}; restart the pod, or DEL and ADD it again`,
-  })
 }
 
 /** What ADD recorded; of a pod that upstream's plugin attached, what prevResult and the config say it made. */

@@ -1,6 +1,8 @@
 // DEL: everything that ADD made is taken back, from the record alone: with no namespace, an edited config, a second
 // time, and for what was never added. Firewall first, so that nothing is let through for an address that is nobody's.
 
+import { ipamSection, ipamType } from '../../lib/attach/ipam.ts'
+import { delRecorded, type RecordedPlugin } from '../../lib/attach/recorded.ts'
 import { delegateDel } from '../../lib/cni/delegate.ts'
 import { DelegateMissing } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
@@ -17,20 +19,18 @@ import { listMasquerade, removeMasquerade } from '../../lib/nftables/podwire-tab
 import { listSpoofGuards, removeSpoofGuards } from '../../lib/nftables/spoof-table.ts'
 import { removeWire } from '../../lib/veth/pod-link.ts'
 import { type BridgeAttachment, masqueradeEntries, PLUGIN, spoofGuards } from './attachment.ts'
-import { ipamSection, ipamType, withIpamSection } from './ipam.ts'
 
-export async function del(ports: Ports, request: Request): Promise<void> {
-  const attachment = ports.attachments.find(attachmentKey(PLUGIN, request))
-  if (attachment === undefined) await removeUnrecorded(ports, request)
-  else await removeAttachment(ports, request, attachment.record as BridgeAttachment)
+export const recorded: RecordedPlugin<BridgeAttachment> = {
+  plugin: PLUGIN,
+  takeBack,
+  ipamOf: ({ ipam }) => ipam,
 }
 
-/** @throws what failed; the record stays then, so that the next DEL tries again */
-export async function removeAttachment(
-  ports: Ports,
-  request: Request,
-  attachment: BridgeAttachment,
-): Promise<void> {
+export async function del(ports: Ports, request: Request): Promise<void> {
+  if (!(await delRecorded(ports, request, recorded))) await removeUnrecorded(ports, request)
+}
+
+async function takeBack(ports: Ports, request: Request, attachment: BridgeAttachment): Promise<void> {
   const { rtnl, nft } = ports.kernel.host
   const failures = new Failures()
   if (attachment.masquerade.length > 0) {
@@ -46,9 +46,7 @@ export async function removeAttachment(
   if (attachment.macSpoofCheck) {
     await failures.attempt(() => removeSpoofGuards(nft, spoofGuards(attachment, request)))
   }
-  await failures.attempt(() => releaseAddresses(ports, request, attachment.ipam ?? {}))
   failures.throwIfAny()
-  ports.attachments.delete(attachmentKey(PLUGIN, request))
 }
 
 /** What was never added, was added by upstream's plugin, or whose record is lost: what the config and the pod tell. */
@@ -94,18 +92,11 @@ async function removePodLink(ports: Ports, request: Request): Promise<void> {
 
 /** An IPAM plugin that is not there has leased nothing to an attachment that was never recorded. */
 async function releaseUnrecorded(ports: Ports, request: Request): Promise<void> {
+  const type = ipamType(ipamSection(request), PLUGIN)
+  if (type === '') return
   try {
-    await releaseAddresses(ports, request, ipamSection(request))
+    await delegateDel(ports, type, request)
   } catch (error) {
     if (!(error instanceof DelegateMissing)) throw error
   }
-}
-
-async function releaseAddresses(
-  ports: Ports,
-  request: Request,
-  section: Readonly<Record<string, unknown>>,
-): Promise<void> {
-  const type = ipamType(section)
-  if (type !== '') await delegateDel(ports, type, withIpamSection(request, section))
 }

@@ -1,18 +1,19 @@
 // GC: what this network has on the node for attachments that are no more. Records first, by the same way as DEL; then
 // what has no record (a lost state directory), by the owner that is written on it; then the IPAM's.
 
+import { ipamSection, ipamType } from '../../lib/attach/ipam.ts'
+import { findDeadRecords } from '../../lib/attach/recorded.ts'
 import { findDelegateGarbage } from '../../lib/cni/delegate.ts'
 import type { Garbage } from '../../lib/cni/plugin.ts'
 import type { Request } from '../../lib/cni/request.ts'
-import { asDel, collect, isValid, listValid } from '../../lib/host/garbage.ts'
+import { collect, listValid } from '../../lib/host/garbage.ts'
 import { isOfNetwork, ownerText } from '../../lib/host/owner.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { listMasquerade, removeMasquerade } from '../../lib/nftables/podwire-table.ts'
 import { listSpoofGuards, removeSpoofGuards } from '../../lib/nftables/spoof-table.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
-import { type BridgeAttachment, PLUGIN } from './attachment.ts'
-import { removeAttachment } from './del.ts'
-import { ipamSection, ipamType } from './ipam.ts'
+import { PLUGIN } from './attachment.ts'
+import { recorded } from './del.ts'
 
 export async function gc(ports: Ports, request: Request): Promise<void> {
   await collect(await findGarbage(ports, request))
@@ -20,28 +21,13 @@ export async function gc(ports: Ports, request: Request): Promise<void> {
 
 export async function findGarbage(ports: Ports, request: Request): Promise<Garbage[]> {
   const valid = listValid(request)
-  const recorded = ports.attachments.list({ plugin: PLUGIN, network: request.name })
-  const dead = recorded.filter((attachment) => !isValid(ports.kernel, valid, attachment))
-  const why = valid === undefined ? 'its network namespace is gone' : 'its attachment is not valid'
-  const type = ipamType(ipamSection(request))
+  const attachments = ports.attachments.list({ plugin: PLUGIN, network: request.name })
+  const type = ipamType(ipamSection(request), PLUGIN)
   return [
-    ...dead.map((attachment) => deadAttachment(ports, request, { attachment, why })),
-    ...(await findStrays(ports, strayRule(request.name, valid, recorded))),
+    ...findDeadRecords(ports, request, recorded),
+    ...(await findStrays(ports, strayRule(request.name, valid, attachments))),
     ...(type === '' ? [] : await findDelegateGarbage(ports, type, request)),
   ]
-}
-
-function deadAttachment(
-  ports: Ports,
-  request: Request,
-  { attachment, why }: { attachment: Attachment; why: string },
-): Garbage {
-  const { network, containerId, ifname } = attachment
-  return {
-    what: `attachment of network ${network}, container ${containerId}, interface ${ifname}`,
-    why,
-    remove: () => removeAttachment(ports, asDel(request, attachment), attachment.record as BridgeAttachment),
-  }
 }
 
 type IsStray = (owner: string) => boolean
@@ -50,11 +36,11 @@ type IsStray = (owner: string) => boolean
 function strayRule(
   network: string,
   valid: ReturnType<typeof listValid>,
-  recorded: readonly Attachment[],
+  attachments: readonly Attachment[],
 ): IsStray {
   // What has no record may be a live pod's: without the runtime's word it stays.
   if (valid === undefined) return () => false
-  const known = [...valid, ...recorded] // those recorded are dealt with as attachments
+  const known = [...valid, ...attachments] // those recorded are dealt with as attachments
   const owners = new Set(known.map(({ containerId, ifname }) => ownerText({ network, containerId, ifname })))
   return (owner) => isOfNetwork(network, owner) && !owners.has(owner)
 }

@@ -1,5 +1,6 @@
 // The network config of `cni-bridge`: fields, defaults and contradictions.
 
+import { isSelf } from '../../lib/attach/ipam.ts'
 import type { PortVlans } from '../../lib/bridge/port-vlans.ts'
 import { requireKnownArgs } from '../../lib/cni/args.ts'
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
@@ -16,7 +17,7 @@ import {
   string,
 } from '../../lib/cni/schema.ts'
 import { type MacAddress, parseMac } from '../../lib/ip/mac.ts'
-import { isSelf } from './ipam.ts'
+import { PLUGIN } from './attachment.ts'
 import { parseVlans, vlanTrunkSchema } from './vlan-fields.ts'
 
 const MAX_MTU = 65535
@@ -104,7 +105,7 @@ function refuseContradictions(netconf: Fields): void {
   if (netconf.disableContainerInterface && netconf.ipam.type !== '') {
     throw invalid('cannot use IPAM when DisableContainerInterface flag is set')
   }
-  if (isSelf(netconf.ipam.type)) {
+  if (isSelf(netconf.ipam.type, PLUGIN)) {
     throw invalid(`ipam.type: ${JSON.stringify(netconf.ipam.type)} is no IPAM plugin`)
   }
   if (!['', 'iptables', 'nftables'].includes(netconf.ipMasqBackend)) {

@@ -6,7 +6,8 @@ import type { Result } from '../../lib/cni/result.ts'
 import { LiveKernel } from '../../lib/host/kernel.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { makeNamespace, type TestNamespace } from '../../lib/testing/netns.ts'
-import { makeNode, NETCONF } from './node.fixture.ts'
+import { makeScene } from '../../lib/testing/scene.ts'
+import { NETCONF } from './node.fixture.ts'
 import { plugin } from './plugin.ts'
 
 /** Reaches it, or gives up after a second. */
@@ -34,7 +35,7 @@ function makeWorld(t: Test) {
   const host = live.openNamespace(node.path)
   t.teardown(() => host.close())
   const kernel = { host, openNamespace: (path: string) => live.openNamespace(path), close: () => undefined }
-  const scene = makeNode()
+  const scene = makeScene()
   const ports: Ports = { ...scene.ports, kernel }
   const request = (command: Command, netconf: object, pod: TestNamespace, prevResult?: Result) => ({
     ...scene.request(command, netconf, { containerId: pod.name, netns: pod.path }),

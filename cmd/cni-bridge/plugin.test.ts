@@ -3,7 +3,8 @@
 import { test } from 'tap'
 import { podwireTable } from '../../lib/nftables/masquerade-rules.ts'
 import { listMasquerade } from '../../lib/nftables/podwire-table.ts'
-import { attach, makeNode, NETCONF, type Scene } from './node.fixture.ts'
+import { makeScene, type Scene } from '../../lib/testing/scene.ts'
+import { attach, NETCONF } from './node.fixture.ts'
 import { plugin } from './plugin.ts'
 
 const del = (scene: Scene, netconf: object = NETCONF, pod = {}) =>
@@ -20,7 +21,7 @@ route fd00:1::/64 dev br0 scope global metric 256 connected
 `
 
 test('ADD wires a pod with all that was asked for, and DEL takes it away', async (t) => {
-  const scene = makeNode()
+  const scene = makeScene()
   const fresh = scene.dump()
   const result = await attach(scene)
   const dump = scene.kernel.dump()
@@ -80,7 +81,7 @@ async function refuseEach(
 
 test('ADD leaves a new node as it was whatever step fails', async (t) => {
   const steps = await refuseEach(
-    async () => makeNode(),
+    async () => makeScene(),
     (scene, before, operation) => {
       t.equal(scene.dump(), before, operation)
       t.strictSame(scene.kernel.openHandles(), [])
@@ -92,7 +93,7 @@ test('ADD leaves a new node as it was whatever step fails', async (t) => {
 test('ADD leaves other pods alone whatever step fails', async (t) => {
   await refuseEach(
     async () => {
-      const scene = makeNode()
+      const scene = makeScene()
       await attach(scene, NETCONF, { containerId: 'other' })
       return scene
     },
@@ -101,7 +102,7 @@ test('ADD leaves other pods alone whatever step fails', async (t) => {
 })
 
 test('ADD says what could not be undone', async (t) => {
-  const scene = makeNode()
+  const scene = makeScene()
   const request = scene.request('ADD', NETCONF)
   let failing = false
   scene.refuse = (operation) => {
@@ -115,7 +116,7 @@ test('ADD says what could not be undone', async (t) => {
 })
 
 test('ADD explains a kernel without nftables for bridges', async (t) => {
-  const scene = makeNode({ nftables: 'no bridge' })
+  const scene = makeScene({ nftables: 'no bridge' })
   const request = scene.request('ADD', NETCONF)
   const before = scene.dump()
   await t.rejects(plugin.add(scene.ports, request), {
@@ -126,7 +127,7 @@ test('ADD explains a kernel without nftables for bridges', async (t) => {
 })
 
 test('ADD refuses an attachment that is there, and takes nothing from it', async (t) => {
-  const scene = makeNode()
+  const scene = makeScene()
   await attach(scene)
   const before = scene.dump()
   await t.rejects(attach(scene), { message: 'pod-1 is already attached to net by eth0' })
@@ -134,7 +135,7 @@ test('ADD refuses an attachment that is there, and takes nothing from it', async
 })
 
 test('ADD brings back what other pods had when the rules were flushed', async (t) => {
-  const scene = makeNode()
+  const scene = makeScene()
   await attach(scene, NETCONF, { containerId: 'pod-2' })
   const { nft } = scene.kernel.host
   await nft.apply([{ verb: 'destroy', table: podwireTable }])
@@ -151,7 +152,7 @@ test('ADD brings back what other pods had when the rules were flushed', async (t
 })
 
 test('ADD clears away what an earlier one left that was killed', async (t) => {
-  const scene = makeNode()
+  const scene = makeScene()
   await attach(scene)
   await scene.kernel.host.rtnl.apply({ change: 'delete link', link: 'veth01020304' })
   await attach(scene)
@@ -159,7 +160,7 @@ test('ADD clears away what an earlier one left that was killed', async (t) => {
 })
 
 test('ADD refuses a namespace that has the interface, with upstream’s words', async (t) => {
-  const scene = makeNode()
+  const scene = makeScene()
   const request = scene.request('ADD', NETCONF)
   const pod = scene.kernel.openNamespace(request.netns)
   await pod.rtnl.apply({ change: 'create link', link: { kind: 'bridge', name: 'eth0' } })
@@ -172,7 +173,7 @@ test('ADD refuses a namespace that has the interface, with upstream’s words', 
 })
 
 test('ADD keeps the default route that the node was advertised', async (t) => {
-  const scene = makeNode()
+  const scene = makeScene()
   const { rtnl } = scene.kernel.host
   await rtnl.apply({
     change: 'create link',
@@ -191,7 +192,7 @@ test('ADD keeps the default route that the node was advertised', async (t) => {
   await attach(scene)
   t.match(scene.dump(), /sysctl ipv6\/conf\/up0\/accept_ra 2/)
   await del(scene)
-  const other = makeNode()
+  const other = makeScene()
   t.not(before, other.dump())
   // Undone as well, when the ADD fails after it.
   scene.kernel.host.sysctl.set(
@@ -206,7 +207,7 @@ test('ADD keeps the default route that the node was advertised', async (t) => {
 })
 
 test('ADD takes the MTU of the uplink when asked to', async (t) => {
-  const scene = makeNode()
+  const scene = makeScene()
   const auto = { ...NETCONF, mtu: 'auto' }
   t.match(await attach(scene, auto), { interfaces: [{ mtu: 1500 }, { mtu: 1500 }, { mtu: 1500 }] })
   await del(scene)
@@ -275,7 +276,7 @@ const DELS: readonly {
 
 for (const { name, netconf = NETCONF, pod = {}, change } of DELS) {
   test(`DEL takes everything away when ${name}`, async (t) => {
-    const scene = makeNode()
+    const scene = makeScene()
     await attach(scene)
     await change?.(scene)
     await del(scene, netconf, pod)
@@ -291,7 +292,7 @@ test('DEL forgets the connections of a pod that was masqueraded', async (t) => {
     [NETCONF, 'connection 10.1.0.6 > 192.0.2.2, 192.0.2.2 > 10.1.0.6\n'],
     [{ ...NETCONF, ipMasq: false }, /^connection 10.1.0.5 .*\nconnection 10.1.0.6/],
   ] as const) {
-    const scene = makeNode()
+    const scene = makeScene()
     await attach(scene, netconf)
     const { conntrack } = scene.kernel.host
     conntrack.add(ofPod, ofOther)
@@ -301,7 +302,7 @@ test('DEL forgets the connections of a pod that was masqueraded', async (t) => {
 })
 
 test('DEL tries everything, keeps the record when something failed, and ends it the next time', async (t) => {
-  const scene = makeNode()
+  const scene = makeScene()
   await attach(scene)
   scene.refuse = (operation) => (operation.startsWith('get element') ? 'EPERM' : undefined)
   await t.rejects(del(scene), { message: /get element.*EPERM/ })
@@ -313,7 +314,7 @@ test('DEL tries everything, keeps the record when something failed, and ends it 
 })
 
 test('GC takes away what is not valid, recorded or not, and nothing else', async (t) => {
-  const scene = makeNode()
+  const scene = makeScene()
   for (const containerId of ['pod-1', 'pod-2', 'pod-3']) await attach(scene, NETCONF, { containerId })
   scene.ports.attachments.delete({
     plugin: 'cni-bridge',

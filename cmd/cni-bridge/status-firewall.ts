@@ -1,5 +1,6 @@
 // STATUS: firewalls of others that drop what pods send.
 
+import { ipamSection } from '../../lib/attach/ipam.ts'
 import { CNI_CODE } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { findField, isObject } from '../../lib/cni/schema.ts'
@@ -7,7 +8,6 @@ import type { Ports } from '../../lib/host/ports.ts'
 import type { Family } from '../../lib/ip/address.ts'
 import { dropText, explainDrop, findForwardDrops } from '../../lib/nftables/forward-drops.ts'
 import { findUplinks } from '../../lib/rtnl/uplink.ts'
-import { ipamSection } from './ipam.ts'
 import type { BridgeNetconf } from './netconf.ts'
 import type { Problem } from './status.ts'
 

@@ -4,7 +4,8 @@ import { Prefix } from '../../lib/ip/prefix.ts'
 import { iifname } from '../../lib/nftables/field.ts'
 import type { NftOperation } from '../../lib/nftables/operation.ts'
 import { accept, equals } from '../../lib/nftables/statement.ts'
-import { attach, makeNode, NETCONF, type Scene } from './node.fixture.ts'
+import { makeScene, type Scene } from '../../lib/testing/scene.ts'
+import { attach, NETCONF } from './node.fixture.ts'
 import { plugin } from './plugin.ts'
 
 const status = async (scene: Scene, netconf: object = NETCONF) =>
@@ -32,7 +33,7 @@ const ACCEPTS = 'iptables -I FORWARD -i br0 -j ACCEPT; iptables -I FORWARD -o br
 
 interface Row {
   readonly name: string
-  readonly node?: Parameters<typeof makeNode>[0]
+  readonly node?: Parameters<typeof makeScene>[0]
   readonly netconf?: object
   /** Pods that are attached before, long ago. */
   readonly pods?: number
@@ -204,7 +205,7 @@ const ROWS: readonly Row[] = [
 
 for (const { name, node, netconf, pods = 0, change, answer } of ROWS) {
   test(`STATUS ${answer === undefined ? 'is ready' : `answers ${answer[0]}`} when ${name}`, async (t) => {
-    const scene = makeNode(node)
+    const scene = makeScene(node)
     for (let i = 1; i <= pods; i++) await attach(scene, NETCONF, { containerId: `pod-${i}` })
     scene.nowMs += 60_000
     await change?.(scene)

@@ -4,7 +4,8 @@ import { type Test, test } from 'tap'
 import type { Result } from '../../lib/cni/result.ts'
 import { decode } from '../../lib/cni/schema.ts'
 import type { Change } from '../../lib/rtnl/rtnl.ts'
-import { attach, makeNode, NETCONF, type Scene } from './node.fixture.ts'
+import { makeScene, type Scene } from '../../lib/testing/scene.ts'
+import { attach, NETCONF } from './node.fixture.ts'
 import { plugin } from './plugin.ts'
 import { collectTrunk, parseVlans, vlanTrunkSchema } from './vlan-fields.ts'
 
@@ -93,7 +94,7 @@ const PORTS: readonly [name: string, netconf: object, port: string][] = [
 
 for (const [name, fields, port] of PORTS) {
   test(`ADD puts the port into its VLANs, and CHECK agrees, when ${name}`, async (t) => {
-    const scene = makeNode()
+    const scene = makeScene()
     const netconf = { ...L2, ...fields }
     const result = await attach(scene, netconf)
     t.match(scene.dump(), ` vlan_filtering\n`)
@@ -112,7 +113,7 @@ const gatewayLines = (scene: Scene) =>
     .map((line) => line.replaceAll(/ mac \S+/g, '').replaceAll(/veth[0-9a-f]{8}/g, 'vethX'))
 
 test('a gateway with a vlan has an interface of its own, which stays', async (t) => {
-  const scene = makeNode()
+  const scene = makeScene()
   const first = await attach(scene, VLAN)
   t.match(first.interfaces?.[3], { name: 'br0.100', mtu: 1500, mac: /./ })
   t.strictSame(
@@ -139,7 +140,7 @@ test('a gateway with a vlan has an interface of its own, which stays', async (t)
 })
 
 test('a gateway whose bridge was made again is plugged in again', async (t) => {
-  const scene = makeNode()
+  const scene = makeScene()
   await attach(scene, VLAN)
   await plugin.del(scene.ports, scene.request('DEL', VLAN))
   const whole = gatewayLines(scene)
@@ -150,7 +151,7 @@ test('a gateway whose bridge was made again is plugged in again', async (t) => {
 })
 
 test('ADD refuses a link that has the name of the gateway, and leaves nothing', async (t) => {
-  const scene = makeNode()
+  const scene = makeScene()
   const link = {
     kind: 'veth',
     name: 'br0.100',
@@ -188,14 +189,14 @@ async function refuseEach(t: Test, make: () => Promise<Scene>): Promise<number> 
 }
 
 test('ADD with a vlan leaves a node as it was whatever step fails', async (t) => {
-  t.ok((await refuseEach(t, async () => makeNode())) > 40)
+  t.ok((await refuseEach(t, async () => makeScene())) > 40)
   await refuseEach(t, async () => {
-    const scene = makeNode()
+    const scene = makeScene()
     await attach(scene, VLAN, { containerId: 'other' })
     return scene
   })
   await refuseEach(t, async () => {
-    const scene = makeNode()
+    const scene = makeScene()
     await attach(scene, { ...L2, vlan: 200 }, { containerId: 'other' })
     // As for any other pod: once on, it stays on while there is one.
     for (const key of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding']) {
@@ -209,7 +210,7 @@ const NO_FEATURE = 'bridge "br0" cannot filter VLANs: the kernel lacks CONFIG_BR
 
 test('ADD says so, and leaves nothing, when the kernel has no VLANs', async (t) => {
   for (const hasBridge of [false, true]) {
-    const scene = makeNode({ bridgeVlanFiltering: false })
+    const scene = makeScene({ bridgeVlanFiltering: false })
     if (hasBridge) {
       await scene.kernel.host.rtnl.apply({ change: 'create link', link: { kind: 'bridge', name: 'br0' } })
     }
@@ -221,7 +222,7 @@ test('ADD says so, and leaves nothing, when the kernel has no VLANs', async (t) 
 })
 
 test('ADD and STATUS refuse a bridge that does not filter', async (t) => {
-  const scene = makeNode()
+  const scene = makeScene()
   await scene.kernel.host.rtnl.apply({ change: 'create link', link: { kind: 'bridge', name: 'br0' } })
   const expected = { message: 'bridge "br0" does not filter VLANs' }
   const request = scene.request('ADD', VLAN)
@@ -236,7 +237,7 @@ test('ADD and STATUS refuse a bridge that does not filter', async (t) => {
 })
 
 test('STATUS tells of a kernel without VLANs by any bridge of the node', async (t) => {
-  const scene = makeNode({ bridgeVlanFiltering: false })
+  const scene = makeScene({ bridgeVlanFiltering: false })
   const status = async (netconf: object) => plugin.status?.(scene.ports, scene.request('STATUS', netconf))
   await status(VLAN)
   await scene.kernel.host.rtnl.apply({ change: 'create link', link: { kind: 'bridge', name: 'docker0' } })
@@ -271,7 +272,7 @@ const DRIFTS: readonly [name: string, change: (scene: Scene) => Promise<Change>,
 ]
 
 async function makePod(): Promise<{ scene: Scene; result: Result }> {
-  const scene = makeNode()
+  const scene = makeScene()
   return { scene, result: await attach(scene, VLAN) }
 }
 

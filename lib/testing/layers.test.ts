@@ -16,6 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['lib/cni', 'lib/state'],
   ['lib/veth', 'lib/bridge', 'lib/ipam', 'lib/hostport', 'lib/shaping'],
   ['lib/host'],
+  ['lib/attach'],
   ['lib/daemon'],
   ['lib/testing'],
   ['cmd'],
