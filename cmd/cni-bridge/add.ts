@@ -1,7 +1,10 @@
 // ADD: a network namespace becomes a pod with an address, routes and a wire to the bridge.
 
 import { basename } from 'node:path'
+import { podAddressing } from '../../lib/attach/addressing.ts'
 import { leaseAddresses } from '../../lib/attach/leased.ts'
+import { masquerade } from '../../lib/attach/masquerade.ts'
+import { configurePodEnd } from '../../lib/attach/pod-end.ts'
 import { putRecord } from '../../lib/attach/recorded.ts'
 import { refuseRepeat } from '../../lib/attach/repeat.ts'
 import { withUndo } from '../../lib/attach/undoing.ts'
@@ -20,26 +23,23 @@ import { hasSetMac } from '../../lib/host/set-mac.ts'
 import type { Undo } from '../../lib/host/undo.ts'
 import { macFromRandom } from '../../lib/ip/mac.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
-import { isAlreadyExists, unlessGone } from '../../lib/netlink/error.ts'
+import { isAlreadyExists } from '../../lib/netlink/error.ts'
 import { NftError } from '../../lib/nftables/error.ts'
-import { addMasquerade, removeMasquerade } from '../../lib/nftables/podwire-table.ts'
 import { addSpoofGuards, removeSpoofGuards } from '../../lib/nftables/spoof-table.ts'
-import { type Link, LOOPBACK_INDEX } from '../../lib/rtnl/link.ts'
+import type { Link } from '../../lib/rtnl/link.ts'
 import type { Rtnl } from '../../lib/rtnl/rtnl.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
-import { hostSysctls, podChanges, podSysctls, removeWire, wireChanges } from '../../lib/veth/pod-link.ts'
-import { type BridgeAttachment, masqueradeEntries, PLUGIN, spoofGuards } from './attachment.ts'
+import { hostSysctls, removeWire, wireChanges } from '../../lib/veth/pod-link.ts'
+import { type BridgeAttachment, PLUGIN, spoofGuards } from './attachment.ts'
 import { recorded } from './del.ts'
 import { ensureGateway, gatewayIfname } from './gateway.ts'
 import { settleMtu } from './mtu.ts'
 import { type BridgeNetconf, parseNetconf } from './netconf.ts'
-import { planAttachment, podAddressing } from './plan.ts'
+import { planAttachment } from './plan.ts'
 import { bridgeResult } from './result.ts'
 
 /** How long the bridge's port may take to come up once both ends of the pair are. It takes microseconds. */
 const PORT_DEADLINE_MS = 5000
-const LOOPBACK_ADDRESS = Prefix.parse('127.0.0.1/8')
-const LOOPBACK_IPV6 = 'ipv6/conf/lo/disable_ipv6'
 /** A bridge may vanish between the moment we see it and the moment we plug into it: another ADD took its own back. */
 const BRIDGE_ATTEMPTS = 3
 
@@ -67,7 +67,7 @@ async function attach(call: Omit<Wiring, 'attachment'>, netconf: BridgeNetconf):
   const bridge = await plugIn(wire)
   await configurePod(wire)
   const gateway = await serveAsGateway(wire, { bridge, force: netconf.forceAddress })
-  await masquerade(wire)
+  await masquerade(ports, request, { plugin: PLUGIN, records: attachment.masquerade, undo })
   await awaitForwarding(wire)
   return bridgeResult(request, attachment, { bridge, gateway, ipam: ipam?.result, netconf })
 }
@@ -172,26 +172,7 @@ async function explainExisting(
 
 async function configurePod({ request, pod, attachment, undo }: Wiring): Promise<void> {
   if (!attachment.up) return
-  const [link, loopback] = await Promise.all([
-    pod.rtnl.getLink(request.ifname),
-    pod.rtnl.getLink(LOOPBACK_INDEX),
-  ])
-  // What is set on the interface goes with it; the loopback was there before.
-  const before = { key: LOOPBACK_IPV6, value: pod.sysctl.find(LOOPBACK_IPV6) ?? '', optional: true }
-  undo.push('set the pod’s lo back', async () => {
-    pod.sysctl.set(before)
-    if (loopback.up) return
-    // The kernel gave it the address when it came up first, and leaves it there (net/ipv4/devinet.c).
-    const address = { dev: LOOPBACK_INDEX, prefix: LOOPBACK_ADDRESS }
-    await pod.rtnl
-      .apply(
-        { change: 'set link', link: LOOPBACK_INDEX, set: { up: false } },
-        { change: 'delete address', address },
-      )
-      .catch(unlessGone)
-  })
-  pod.sysctl.set(...podSysctls(request.ifname, attachment))
-  await pod.rtnl.apply(...podChanges(link.index, podAddressing(attachment)))
+  await configurePodEnd(pod, request.ifname, { addressing: podAddressing(attachment, attachment), undo })
 }
 
 async function serveAsGateway(
@@ -233,32 +214,6 @@ function explainNoBridgeFamily(cause: unknown): never {
     details: '"macspoofchk" needs nftables for bridges: a kernel with CONFIG_NF_TABLES_BRIDGE',
     cause,
   })
-}
-
-async function masquerade({ ports, request, attachment, undo }: Wiring): Promise<void> {
-  if (attachment.masquerade.length === 0) return
-  const { nft } = ports.kernel.host
-  const entries = masqueradeEntries(attachment, request)
-  undo.push('remove the masquerade elements', () => removeMasquerade(nft, entries))
-  const isMended = await addMasquerade(nft, entries)
-  if (isMended) await restoreMasquerade(ports, request)
-}
-
-/** The table was not as we make it: flushed, most likely, and with it went what other pods had there. */
-async function restoreMasquerade(ports: Ports, request: Request): Promise<void> {
-  const { nft } = ports.kernel.host
-  const listEntries = () =>
-    listOthers(ports, request).flatMap((other) =>
-      masqueradeEntries(other.record, { ...request, ...other, name: other.network }),
-    )
-  const entries = listEntries()
-  await addMasquerade(nft, entries)
-  // A DEL that ran meanwhile had taken its elements away before.
-  const valid = new Set(listEntries().map(({ comment }) => comment))
-  await removeMasquerade(
-    nft,
-    entries.filter(({ comment }) => !valid.has(comment)),
-  )
 }
 
 /** The bridge forwards to a port as soon as the kernel has seen its link come up, a moment after we have asked. */

@@ -1,21 +1,19 @@
 // What `cni-bridge` makes for one attachment, as plain JSON. ADD plans it, then does it; CHECK compares the kernel
 // with it; DEL takes it back, from the record alone.
 
+import type { AddressRecord } from '../../lib/attach/addressing.ts'
+import type { MasqueradeRecord } from '../../lib/attach/masquerade.ts'
 import type { PortVlans } from '../../lib/bridge/port-vlans.ts'
 import type { Request } from '../../lib/cni/request.ts'
-import type { ResultIp, ResultRoute } from '../../lib/cni/result.ts'
 import { attachmentKey } from '../../lib/host/attachment-key.ts'
 import { ownerText } from '../../lib/host/owner.ts'
-import { IpAddress } from '../../lib/ip/address.ts'
 import type { MacAddress } from '../../lib/ip/mac.ts'
-import { Prefix } from '../../lib/ip/prefix.ts'
-import type { MasqueradeEntry } from '../../lib/nftables/podwire-table.ts'
 import type { SpoofGuard } from '../../lib/nftables/spoof-table.ts'
 
 /** The name under which attachments are recorded. */
 export const PLUGIN = 'cni-bridge'
 
-export interface BridgeAttachment {
+export interface BridgeAttachment extends AddressRecord {
   readonly bridge: string
   readonly promisc: boolean
   /** Gateway addresses on the bridge or the interface of the VLAN, with prefix length; empty unless isGateway. */
@@ -31,8 +29,6 @@ export interface BridgeAttachment {
   /** The pod's interface is up. */
   readonly up: boolean
   readonly enableDad: boolean
-  readonly ips: readonly Pick<ResultIp, 'address' | 'gateway'>[]
-  readonly routes: readonly ResultRoute[]
   /** The pod's addresses that leave under the node's, each with the subnet in which they do not. */
   readonly masquerade: readonly MasqueradeRecord[]
   /** Frames that do not come from podMac are dropped at the port. */
@@ -41,21 +37,6 @@ export interface BridgeAttachment {
   readonly unrecorded?: true
   /** The `ipam` section that the addresses came from; DEL releases them by it, whatever the config says then. */
   readonly ipam: Readonly<Record<string, unknown>> | null
-}
-
-export interface MasqueradeRecord {
-  readonly address: string
-  readonly subnet: string
-}
-
-/** Each element says whose it is, so that garbage can be told from what is needed. */
-export function masqueradeEntries({ masquerade }: BridgeAttachment, request: Request): MasqueradeEntry[] {
-  const comment = ownerText(attachmentKey(PLUGIN, request))
-  return masquerade.map(({ address, subnet }) => ({
-    address: IpAddress.parse(address),
-    subnet: Prefix.parse(subnet),
-    comment,
-  }))
 }
 
 export function spoofGuards(

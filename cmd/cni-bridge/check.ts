@@ -1,7 +1,10 @@
 // CHECK: what ADD made is compared with what is there now; nothing is changed. Every difference is named.
 
+import { podAddressing } from '../../lib/attach/addressing.ts'
+import { checkAddressing } from '../../lib/attach/check-addressing.ts'
 import { CHECK_FAILED, differences, requireNoDrift } from '../../lib/attach/drift.ts'
 import { ipamSection, withIpamSection } from '../../lib/attach/ipam.ts'
+import { masqueradeEntries } from '../../lib/attach/masquerade.ts'
 import { requirePrevResult } from '../../lib/attach/prev-result.ts'
 import { delegateCheck } from '../../lib/cni/delegate.ts'
 import { CniError } from '../../lib/cni/errors.ts'
@@ -15,8 +18,7 @@ import { parseMac } from '../../lib/ip/mac.ts'
 import { checkMasquerade } from '../../lib/nftables/podwire-table.ts'
 import { checkSpoofGuards } from '../../lib/nftables/spoof-table.ts'
 import type { Link } from '../../lib/rtnl/link.ts'
-import { type BridgeAttachment, masqueradeEntries, PLUGIN, spoofGuards } from './attachment.ts'
-import { checkAddressing } from './check-addressing.ts'
+import { type BridgeAttachment, PLUGIN, spoofGuards } from './attachment.ts'
 import { checkBridge, checkGateway, checkHostEnd, checkHostSysctls, checkPortVlans } from './check-node.ts'
 import { settleMtu } from './mtu.ts'
 import { type BridgeNetconf, parseNetconf } from './netconf.ts'
@@ -35,7 +37,7 @@ export async function check(ports: Ports, request: Request): Promise<void> {
       ...checkPrevResult(request, expected, prevResult),
       ...(await checkLinks({ ports, request, pod, expected })),
       ...(await checkGateway(ports.kernel.host, expected)),
-      ...(await checkMasquerade(ports.kernel.host.nft, masqueradeEntries(expected, request))),
+      ...(await checkMasquerade(ports.kernel.host.nft, masqueradeEntries(expected.masquerade, request))),
       ...(await checkSpoofGuards(ports.kernel.host.nft, spoofGuards(expected, request))),
     ]
     requireNoDrift(request, drifts)
@@ -110,7 +112,7 @@ async function checkLinks({ ports, request, pod, expected }: Comparison): Promis
     ...checkPodEnd({ ifname: request.ifname, expected, end, host }),
     ...(end === undefined || !expected.up
       ? []
-      : await checkAddressing(pod, end, { expected, ifname: request.ifname })),
+      : await checkAddressing(pod, end, { ...expected, ...podAddressing(expected, expected) })),
   ]
 }
 

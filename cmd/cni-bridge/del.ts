@@ -2,23 +2,21 @@
 // time, and for what was never added. Firewall first, so that nothing is let through for an address that is nobody's.
 
 import { ipamSection, ipamType } from '../../lib/attach/ipam.ts'
+import { forgetPodConnections, removeOwnedMasquerade, unmasquerade } from '../../lib/attach/masquerade.ts'
 import { delRecorded, type RecordedPlugin } from '../../lib/attach/recorded.ts'
 import { delegateDel } from '../../lib/cni/delegate.ts'
 import { DelegateMissing } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { findField } from '../../lib/cni/schema.ts'
 import { attachmentKey } from '../../lib/host/attachment-key.ts'
-import { forgetConnections } from '../../lib/host/connections.ts'
 import { Failures } from '../../lib/host/failures.ts'
 import { ownerText } from '../../lib/host/owner.ts'
 import { findPodNamespace } from '../../lib/host/pod-namespace.ts'
 import type { Ports } from '../../lib/host/ports.ts'
-import { IpAddress } from '../../lib/ip/address.ts'
 import { isNotFound } from '../../lib/netlink/error.ts'
-import { listMasquerade, removeMasquerade } from '../../lib/nftables/podwire-table.ts'
 import { listSpoofGuards, removeSpoofGuards } from '../../lib/nftables/spoof-table.ts'
 import { removeWire } from '../../lib/veth/pod-link.ts'
-import { type BridgeAttachment, masqueradeEntries, PLUGIN, spoofGuards } from './attachment.ts'
+import { type BridgeAttachment, PLUGIN, spoofGuards } from './attachment.ts'
 
 export const recorded: RecordedPlugin<BridgeAttachment> = {
   plugin: PLUGIN,
@@ -33,15 +31,11 @@ export async function del(ports: Ports, request: Request): Promise<void> {
 async function takeBack(ports: Ports, request: Request, attachment: BridgeAttachment): Promise<void> {
   const { rtnl, nft } = ports.kernel.host
   const failures = new Failures()
-  if (attachment.masquerade.length > 0) {
-    await failures.attempt(() => removeMasquerade(nft, masqueradeEntries(attachment, request)))
-  }
+  await failures.attempt(() => unmasquerade(ports, request, attachment.masquerade))
   await failures.attempt(() =>
     removeWire(rtnl, { ...attachment, alias: ownerText(attachmentKey(PLUGIN, request)) }),
   )
-  // What was translated would be so for the next pod of the address. To look costs milliseconds, so only then.
-  const translated = attachment.masquerade.map(({ address }) => IpAddress.parse(address))
-  if (translated.length > 0) await failures.attempt(() => forgetConnections(ports.kernel.host, translated))
+  await failures.attempt(() => forgetPodConnections(ports, attachment.masquerade))
   // After its port: until then the pod can send.
   if (attachment.macSpoofCheck) {
     await failures.attempt(() => removeSpoofGuards(nft, spoofGuards(attachment, request)))
@@ -59,13 +53,6 @@ async function removeUnrecorded(ports: Ports, request: Request): Promise<void> {
     await failures.attempt(() => removeOwnedGuards(ports, request))
   await failures.attempt(() => releaseUnrecorded(ports, request))
   failures.throwIfAny()
-}
-
-async function removeOwnedMasquerade(ports: Ports, request: Request): Promise<void> {
-  const { nft } = ports.kernel.host
-  const owner = ownerText(attachmentKey(PLUGIN, request))
-  const entries = (await listMasquerade(nft)).filter(({ comment }) => comment === owner)
-  if (entries.length > 0) await removeMasquerade(nft, entries)
 }
 
 async function removeOwnedGuards(ports: Ports, request: Request): Promise<void> {

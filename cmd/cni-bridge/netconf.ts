@@ -1,28 +1,18 @@
 // The network config of `cni-bridge`: fields, defaults and contradictions.
 
 import { isSelf } from '../../lib/attach/ipam.ts'
+import { macFields, requestedMac } from '../../lib/attach/mac-fields.ts'
 import type { PortVlans } from '../../lib/bridge/port-vlans.ts'
 import { requireKnownArgs } from '../../lib/cni/args.ts'
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { dnsSchema } from '../../lib/cni/result.ts'
-import {
-  boolean,
-  decode,
-  type Infer,
-  integer,
-  object,
-  parsed,
-  type Schema,
-  string,
-} from '../../lib/cni/schema.ts'
-import { type MacAddress, parseMac } from '../../lib/ip/mac.ts'
+import { boolean, decode, type Infer, integer, object, type Schema, string } from '../../lib/cni/schema.ts'
+import type { MacAddress } from '../../lib/ip/mac.ts'
 import { PLUGIN } from './attachment.ts'
 import { parseVlans, vlanTrunkSchema } from './vlan-fields.ts'
 
 const MAX_MTU = 65535
-
-const macField = parsed(string({ doc: 'MAC address of the pod’s interface' }), parseMac)
 
 export const AUTO_MTU = 'auto'
 
@@ -61,8 +51,7 @@ export const netconfSchema = object({
   macspoofchk: boolean({ doc: 'drop frames that the pod sends from another MAC than its own' }),
   dns: dnsSchema,
   ipam: object({ type: string({ doc: 'the IPAM plugin; without it the pod gets a link and no address' }) }),
-  runtimeConfig: object({ mac: macField }),
-  args: object({ cni: object({ mac: macField }) }),
+  ...macFields,
 })
 
 type Decoded = Infer<typeof netconfSchema>
@@ -87,7 +76,7 @@ export function parseNetconf(request: Request): BridgeNetconf {
     ...netconf,
     isGateway,
     vlans,
-    mac: runtimeConfig.mac ?? args.cni.mac ?? parseMacArgument(request),
+    mac: requestedMac(request, { args, runtimeConfig }),
   }
 }
 
@@ -110,16 +99,6 @@ function refuseContradictions(netconf: Fields): void {
   }
   if (!['', 'iptables', 'nftables'].includes(netconf.ipMasqBackend)) {
     throw invalid(`unknown ipmasq backend ${JSON.stringify(netconf.ipMasqBackend)}`)
-  }
-}
-
-function parseMacArgument({ args }: Request): MacAddress | undefined {
-  const text = args.get('MAC')
-  if (text === undefined) return undefined
-  try {
-    return parseMac(text)
-  } catch (cause) {
-    throw new CniError(CNI_CODE.invalidEnvironment, `CNI_ARGS: MAC: ${(cause as Error).message}`, { cause })
   }
 }
 

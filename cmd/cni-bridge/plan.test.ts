@@ -1,9 +1,10 @@
 import { test } from 'tap'
+import { podAddressing } from '../../lib/attach/addressing.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import type { Result } from '../../lib/cni/result.ts'
 import { formatRoute } from '../../lib/rtnl/format.ts'
 import { parseNetconf } from './netconf.ts'
-import { planAttachment, podAddressing } from './plan.ts'
+import { planAttachment } from './plan.ts'
 
 const counting = (count: number) => Uint8Array.from({ length: count }, (_, i) => i + 1)
 
@@ -44,7 +45,7 @@ function plan(netconf: object, result: Result | null = dualStack, args: Record<s
 }
 
 function routesOf(attachment: ReturnType<typeof plan>): string[] {
-  return podAddressing(attachment).routes.map(formatRoute)
+  return podAddressing(attachment, attachment).routes.map(formatRoute)
 }
 
 test('plan of an attachment', async (t) => {
@@ -153,7 +154,7 @@ test('plan refuses an IPAM result that it cannot use', async (t) => {
   ]
   for (const [result, message] of cases) t.throws(() => plan({}, result), { code: 6, message })
   const badRoute = plan({}, { ...dualStack, routes: [{ dst: 'nowhere' }] })
-  t.throws(() => podAddressing(badRoute), { code: 6, message: /route "nowhere"/ })
+  t.throws(() => podAddressing(badRoute, badRoute), { code: 6, message: /route "nowhere"/ })
 })
 
 test('netconf refuses contradictions and what is not supported', async (t) => {

@@ -1,24 +1,16 @@
 // From configuration and addresses to what will be made: pure, so that every rule can be read and tested here.
 
-import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
-import type { Result, ResultIp, ResultRoute } from '../../lib/cni/result.ts'
+import { formatIp, type PodIp, parseIp } from '../../lib/attach/addressing.ts'
+import type { Result, ResultRoute } from '../../lib/cni/result.ts'
 import { type RandomBytes, toHex } from '../../lib/host/random.ts'
-import { type Family, IpAddress } from '../../lib/ip/address.ts'
+import type { Family, IpAddress } from '../../lib/ip/address.ts'
 import { macForAddress, macFromRandom } from '../../lib/ip/mac.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
-import { type Route, RT_SCOPE } from '../../lib/rtnl/route.ts'
-import type { PodAddressing } from '../../lib/veth/pod-link.ts'
 import type { BridgeAttachment } from './attachment.ts'
 import type { SettledNetconf } from './mtu.ts'
 import type { BridgeNetconf } from './netconf.ts'
 
 const DEFAULT_ROUTE = { 4: '0.0.0.0/0', 6: '::/0' } as const
-
-/** One address of the pod, parsed, with its gateway: the IPAM's, or the subnet's first address when needed. */
-interface PodIp {
-  readonly prefix: Prefix
-  readonly gateway: IpAddress | undefined
-}
 
 /**
  * @param ipam     the IPAM's result; undefined for a link without addresses
@@ -30,7 +22,7 @@ export function planAttachment(
   ipam: { readonly result: Result; readonly section: Readonly<Record<string, unknown>> } | undefined,
   random: RandomBytes,
 ): BridgeAttachment {
-  const ips = (ipam?.result.ips ?? []).map((ip) => parseIp(ip, netconf))
+  const ips = (ipam?.result.ips ?? []).map((ip) => withGateway(parseIp(ip), netconf))
   const first = ips[0]?.prefix.address
   return {
     bridge: netconf.bridge,
@@ -45,10 +37,7 @@ export function planAttachment(
     ...(netconf.vlans === undefined ? {} : { vlans: netconf.vlans }),
     up: !netconf.disableContainerInterface,
     enableDad: netconf.enabledad,
-    ips: ips.map(({ prefix, gateway }) => ({
-      address: String(prefix),
-      ...(gateway === undefined ? {} : { gateway: String(gateway) }),
-    })),
+    ips: ips.map(formatIp),
     routes: planRoutes(ipam?.result.routes ?? [], ips, netconf),
     masquerade: netconf.ipMasq
       ? ips.map(({ prefix }) => ({ address: String(prefix.address), subnet: String(prefix.masked()) }))
@@ -58,14 +47,9 @@ export function planAttachment(
   }
 }
 
-function parseIp(ip: ResultIp, { isGateway }: Pick<BridgeNetconf, 'isGateway'>): PodIp {
-  try {
-    const prefix = Prefix.parse(ip.address)
-    const gateway = ip.gateway ? IpAddress.parse(ip.gateway) : undefined
-    return { prefix, gateway: gateway ?? (isGateway ? firstHost(prefix) : undefined) }
-  } catch (cause) {
-    throw undecodable(`address ${JSON.stringify(ip.address)}`, cause)
-  }
+/** The gateway is the IPAM's, or the subnet's first address when needed. */
+function withGateway(ip: PodIp, { isGateway }: Pick<BridgeNetconf, 'isGateway'>): PodIp {
+  return isGateway && ip.gateway === undefined ? { ...ip, gateway: firstHost(ip.prefix) } : ip
 }
 
 /** A subnet of one or two addresses has no address to spare for a gateway (RFC 3021, RFC 6164). */
@@ -102,45 +86,4 @@ function isDefaultRoute({ dst }: ResultRoute, family: Family): boolean {
 
 function firstGateway(ips: readonly PodIp[], family: Family): IpAddress | undefined {
   return ips.find(({ prefix, gateway }) => prefix.family === family && gateway !== undefined)?.gateway
-}
-
-/**
- * What is set inside the pod. A route without a gateway goes through the first gateway of its family.
- *
- * @throws CniError 6 when a route of the IPAM's cannot be read
- */
-export function podAddressing(attachment: BridgeAttachment): PodAddressing {
-  const gateways = attachment.ips.flatMap(({ gateway }) => (gateway ? [IpAddress.parse(gateway)] : []))
-  return {
-    addresses: attachment.ips.map(({ address }) => Prefix.parse(address)),
-    routes: attachment.routes.map((route) => kernelRoute(route, gateways)),
-    enableDad: attachment.enableDad,
-  }
-}
-
-function kernelRoute(route: ResultRoute, gateways: readonly IpAddress[]): Route {
-  try {
-    const dst = Prefix.parse(route.dst)
-    const own = route.gw ? IpAddress.parse(route.gw) : undefined
-    // A route of link scope has no next hop.
-    const fallback =
-      route.scope === RT_SCOPE.link ? undefined : gateways.find(({ family }) => family === dst.family)
-    const gateway = own ?? fallback
-    return {
-      dst,
-      ...(gateway === undefined ? {} : { gateway }),
-      ...(route.priority ? { priority: route.priority } : {}),
-      ...(route.table === undefined ? {} : { table: route.table }),
-      ...(route.scope === undefined ? {} : { scope: route.scope }),
-      ...(route.mtu ? { mtu: route.mtu } : {}),
-      ...(route.advmss ? { advmss: route.advmss } : {}),
-    }
-  } catch (cause) {
-    throw undecodable(`route ${JSON.stringify(route.dst)}`, cause)
-  }
-}
-
-function undecodable(what: string, cause: unknown): CniError {
-  const why = cause instanceof Error ? cause.message : String(cause)
-  return new CniError(CNI_CODE.decodingFailure, `result of the IPAM plugin: ${what}: ${why}`, { cause })
 }

@@ -1,6 +1,7 @@
 // Repair: what CHECK finds missing on the node is made again, for a pod that runs and goes on running. What is inside
 // the pod, and a wire that is gone, are not touched: that takes a restart of the pod.
 
+import { masqueradeEntries } from '../../lib/attach/masquerade.ts'
 import { type PortVlans, portVlanChanges } from '../../lib/bridge/port-vlans.ts'
 import type { Repair } from '../../lib/cni/plugin.ts'
 import type { Request } from '../../lib/cni/request.ts'
@@ -14,7 +15,7 @@ import { addMasquerade, checkMasquerade } from '../../lib/nftables/podwire-table
 import { addSpoofGuards, checkSpoofGuards } from '../../lib/nftables/spoof-table.ts'
 import type { Link, LinkSettings } from '../../lib/rtnl/link.ts'
 import { hostSysctls } from '../../lib/veth/pod-link.ts'
-import { type BridgeAttachment, masqueradeEntries, PLUGIN, spoofGuards } from './attachment.ts'
+import { type BridgeAttachment, PLUGIN, spoofGuards } from './attachment.ts'
 import { checkBridge, checkGateway, checkHostEnd, checkHostSysctls } from './check-node.ts'
 import { ensureGateway } from './gateway.ts'
 
@@ -52,7 +53,7 @@ async function repairAspect({ check, mend }: Aspect): Promise<Repair> {
 function aspectsOf({ kernel, random }: Ports, request: Request, attachment: BridgeAttachment): Aspect[] {
   const { host } = kernel
   const guards = spoofGuards(attachment, request)
-  const entries = masqueradeEntries(attachment, request)
+  const entries = masqueradeEntries(attachment.masquerade, request)
   return [
     { check: () => checkSpoofGuards(host.nft, guards), mend: () => addSpoofGuards(host.nft, guards) },
     {

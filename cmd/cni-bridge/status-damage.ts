@@ -1,6 +1,7 @@
 // STATUS: what the pods of this network share, and somebody has taken from them: `nft flush ruleset`, a firewall that
 // was loaded anew, a switch that was turned back.
 
+import type { Problem } from '../../lib/attach/readiness.ts'
 import { CNI_CODE } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { forwardingSysctls } from '../../lib/host/forwarding.ts'
@@ -9,7 +10,6 @@ import { Prefix } from '../../lib/ip/prefix.ts'
 import { checkMasqueradeTable } from '../../lib/nftables/podwire-table.ts'
 import { checkSpoofTable } from '../../lib/nftables/spoof-table.ts'
 import { type BridgeAttachment, PLUGIN } from './attachment.ts'
-import type { Problem } from './status.ts'
 
 /** An ADD records what it will make before it makes it: what is younger may be in the making. */
 const MIN_AGE_MS = 10_000

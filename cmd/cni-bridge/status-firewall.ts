@@ -1,6 +1,7 @@
 // STATUS: firewalls of others that drop what pods send.
 
 import { ipamSection } from '../../lib/attach/ipam.ts'
+import type { Problem } from '../../lib/attach/readiness.ts'
 import { CNI_CODE } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { findField, isObject } from '../../lib/cni/schema.ts'
@@ -9,7 +10,6 @@ import type { Family } from '../../lib/ip/address.ts'
 import { dropText, explainDrop, findForwardDrops } from '../../lib/nftables/forward-drops.ts'
 import { findUplinks } from '../../lib/rtnl/uplink.ts'
 import type { BridgeNetconf } from './netconf.ts'
-import type { Problem } from './status.ts'
 
 /** Where the kernel lists the tables of the older iptables, whose rules cannot be read in this way. */
 const LEGACY_TABLES = ['/proc/net/ip_tables_names', '/proc/net/ip6_tables_names']

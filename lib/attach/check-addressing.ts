@@ -1,21 +1,20 @@
 // CHECK, inside the pod: addresses and routes.
 
-import type { Namespace } from '../../lib/host/kernel.ts'
-import { formatRoute } from '../../lib/rtnl/format.ts'
-import { type Link, LOOPBACK_INDEX } from '../../lib/rtnl/link.ts'
-import { type Route, type RouteState, RT_TABLE_MAIN } from '../../lib/rtnl/route.ts'
-import { podSysctls } from '../../lib/veth/pod-link.ts'
-import type { BridgeAttachment } from './attachment.ts'
-import { podAddressing } from './plan.ts'
+import type { Namespace } from '../host/kernel.ts'
+import { formatRoute } from '../rtnl/format.ts'
+import { type Link, LOOPBACK_INDEX } from '../rtnl/link.ts'
+import { type Route, type RouteState, RT_TABLE_MAIN } from '../rtnl/route.ts'
+import { type PodAddressing, podSysctls } from '../veth/pod-link.ts'
 
+/** @param expected.unrecorded  not by us: upstream leaves lo and some sysctls alone */
 export async function checkAddressing(
   { rtnl, sysctl }: Namespace,
-  link: Link,
-  { expected, ifname }: { expected: BridgeAttachment; ifname: string },
+  { index, name: ifname }: Pick<Link, 'index' | 'name'>,
+  expected: PodAddressing & { readonly unrecorded?: boolean },
 ): Promise<string[]> {
-  const { addresses, routes } = podAddressing(expected)
-  const presentAddresses = await rtnl.listAddresses({ dev: link.index })
-  const presentRoutes = await rtnl.listRoutes({ dev: link.index })
+  const { addresses, routes } = expected
+  const presentAddresses = await rtnl.listAddresses({ dev: index })
+  const presentRoutes = await rtnl.listRoutes({ dev: index })
   const lo = await rtnl.findLink(LOOPBACK_INDEX)
   const missing = addresses.filter(
     (address) => !presentAddresses.some(({ prefix }) => prefix.equals(address)),
