@@ -18,6 +18,7 @@ need tc iproute2 'shows traffic shaping to the tests'
 need /usr/lib/cni/bridge containernetworking-plugins 'the plugins that ours are compared with'
 need iptables iptables 'is what upstream’s plugins masquerade with'
 need strace strace 'counts the system calls of a start'
+need conntrack conntrack 'puts connections into the kernel’s table, and shows them'
 need ping iputils-ping 'sends packets through what the plugins made'
 install_missing
 install_modules

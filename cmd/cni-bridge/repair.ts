@@ -1,6 +1,7 @@
 // Repair: what CHECK finds missing on the node is made again, for a pod that runs and goes on running. What is inside
 // the pod, and a wire that is gone, are not touched: that takes a restart of the pod.
 
+import { type Aspect, repairAspects } from '../../lib/attach/aspects.ts'
 import { masqueradeEntries } from '../../lib/attach/masquerade.ts'
 import { type PortVlans, portVlanChanges } from '../../lib/bridge/port-vlans.ts'
 import type { Repair } from '../../lib/cni/plugin.ts'
@@ -19,34 +20,10 @@ import { type BridgeAttachment, PLUGIN, spoofGuards } from './attachment.ts'
 import { checkBridge, checkGateway, checkHostEnd, checkHostSysctls } from './check-node.ts'
 import { ensureGateway } from './gateway.ts'
 
-/** Something that can be wrong, and can be put right without the pod noticing. */
-interface Aspect {
-  /** A text for each difference. */
-  readonly check: () => Promise<string[]>
-  readonly mend: () => Promise<unknown>
-}
-
 export async function repair(ports: Ports, request: Request): Promise<Repair> {
   const recorded = ports.attachments.find(attachmentKey(PLUGIN, request))
   if (recorded === undefined) return { mended: [], left: [] }
-  const repairs: Repair[] = []
-  for (const aspect of aspectsOf(ports, request, recorded.record as BridgeAttachment)) {
-    repairs.push(await repairAspect(aspect))
-  }
-  return { mended: repairs.flatMap(({ mended }) => mended), left: repairs.flatMap(({ left }) => left) }
-}
-
-async function repairAspect({ check, mend }: Aspect): Promise<Repair> {
-  const found = await check()
-  if (found.length === 0) return { mended: [], left: [] }
-  try {
-    await mend()
-    const left = await check()
-    return { mended: found.filter((text) => !left.includes(text)), left }
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    return { mended: [], left: found.map((text) => `${text} (${why})`) }
-  }
+  return repairAspects(aspectsOf(ports, request, recorded.record as BridgeAttachment))
 }
 
 /** The guard first: what follows may open a port. */

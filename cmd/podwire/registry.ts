@@ -5,17 +5,19 @@ import type { Ports } from '../../lib/host/ports.ts'
 import { plugin as bandwidth } from '../cni-bandwidth/plugin.ts'
 import { plugin as bridge } from '../cni-bridge/plugin.ts'
 import { plugin as loopback } from '../cni-loopback/plugin.ts'
+import { plugin as portmap } from '../cni-portmap/plugin.ts'
 import { plugin as hostLocal } from '../ipam-host-local/plugin.ts'
 import { plugin as ipamStatic } from '../ipam-static/plugin.ts'
 
 /** Names are those of the directories under cmd/, which are also the names on disk and of the config's `type`. */
-export const PLUGINS: readonly Plugin<Ports>[] = [bridge, hostLocal, ipamStatic, loopback, bandwidth]
+export const PLUGINS: readonly Plugin<Ports>[] = [bridge, hostLocal, ipamStatic, loopback, bandwidth, portmap]
 
 export const PLUGIN_NAMES: readonly string[] = PLUGINS.map(({ name }) => name)
 
 /** Names that clients have fixed in their configs, and the plugin of ours that serves under each. */
 export const UPSTREAM_NAMES: Readonly<Record<string, string>> = {
   bridge: bridge.name,
+  portmap: portmap.name,
   'host-local': hostLocal.name,
   loopback: loopback.name,
   static: ipamStatic.name,

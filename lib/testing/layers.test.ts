@@ -23,7 +23,7 @@ const LAYERS: readonly (readonly string[])[] = [
 ]
 
 /** Named above and still to be written. */
-const PLANNED = ['lib/hostport', 'lib/daemon']
+const PLANNED = ['lib/daemon']
 
 interface Ban {
   readonly what: string
