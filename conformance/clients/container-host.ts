@@ -98,6 +98,19 @@ export class ContainerHost {
     spawn(program, args, { stdio: 'ignore' })
   }
 
+  /** What containers have on the node, a line for each: links, elements of nftables sets, leases, attachments. */
+  async listBelongings(): Promise<string[]> {
+    const { name, dataDir, stateDir } = this.node
+    const links = JSON.parse(await mustRun('ip', '-n', name, '-j', '-d', 'link')) as Link[]
+    const elements = await mustRun('ip', 'netns', 'exec', name, 'nft', 'list', 'ruleset')
+    return [
+      ...links.filter(isWire).map(({ ifname }) => `link ${ifname}`),
+      ...[...elements.matchAll(/elements = \{[^}]*\}/g)].map(([text]) => text),
+      ...podwire.listLeases(dataDir),
+      ...podwire.listAttachments(stateDir),
+    ]
+  }
+
   async remove(): Promise<void> {
     // Its parent, `unshare`, sees its end when everything in the PID namespace has ended.
     const ended = once(this.#holder, 'close')
@@ -110,6 +123,16 @@ export class ContainerHost {
   #enter(command: readonly string[]): string[] {
     return ['nsenter', '-t', String(this.#pid), '--net', '--mount', '--pid', '--', ...command]
   }
+}
+
+interface Link {
+  readonly ifname: string
+  readonly linkinfo?: { readonly info_kind?: string }
+}
+
+/** eth0 leads out of the node. */
+function isWire({ ifname, linkinfo }: Link): boolean {
+  return ifname !== 'eth0' && ['veth', 'ifb'].includes(linkinfo?.info_kind ?? '')
 }
 
 async function fillDirectories({ directory, stateDir, dataDir }: TestNode): Promise<void> {

@@ -2,12 +2,10 @@
 // everything that it calls.
 
 import { t as root, type Test, test } from 'tap'
-import { podwire } from '../harness/contestant.ts'
 import type { Namespace } from '../harness/node.ts'
 import { DEADLINE_MS } from '../harness/play-area.ts'
 import { mustRun } from '../harness/process.ts'
 import { askCommand, serve } from '../harness/traffic.ts'
-import { readWorld } from '../harness/world.ts'
 import { Containerd, findContainerdObstacle } from './containerd.ts'
 import type { PodConfig, PodStatus } from './cri.ts'
 import { IMAGE, LARGE_BYTES } from './image.ts'
@@ -40,15 +38,13 @@ interface World {
   /** Starts a pod with a web server on port 8080. */
   readonly runPod: (name: string, more?: Partial<PodConfig>) => Promise<Pod>
   readonly endPod: (pod: Pod) => Promise<void>
-  /** Kernel, leases and attachments. */
-  readonly read: () => Promise<string[]>
 }
 
 interface Pod extends PodStatus {
   readonly id: string
 }
 
-/** One containerd for all tests, and a pod that has been there: what stays of a network is there. */
+/** One containerd for all tests. */
 let shared: Promise<World> | undefined
 const getWorld = () => {
   shared ??= makeWorld(root)
@@ -60,7 +56,7 @@ async function makeWorld(t: Pick<Test, 'teardown'>): Promise<World> {
   const { host, cri } = containerd
   const outside = await host.node.addOutside()
   host.writeNetwork('10-pods.conflist', NETWORK)
-  const world: World = {
+  return {
     containerd,
     outside,
     async runPod(name, more = {}) {
@@ -74,14 +70,7 @@ async function makeWorld(t: Pick<Test, 'teardown'>): Promise<World> {
       await cri.stopPod(id)
       await cri.removePod(id)
     },
-    read: async () => [
-      ...(await readWorld(host.node.name)),
-      ...podwire.listLeases(host.node.dataDir),
-      ...podwire.listAttachments(host.node.stateDir),
-    ],
   }
-  await world.endPod(await world.runPod('first', { portMappings: PORTS, annotations: LIMITS }))
-  return world
 }
 
 const PORTS = [{ containerPort: 8080, hostPort: 30080 }]
@@ -102,9 +91,9 @@ test('containerd finds the network ready', options, async (t) => {
 })
 
 test('pods of containerd’s reach and are reached, and nothing of them is left', options, async (t) => {
-  const { containerd, outside, runPod, endPod, read } = await getWorld()
-  const { node } = containerd.host
-  const before = await read()
+  const { containerd, outside, runPod, endPod } = await getWorld()
+  const { host } = containerd
+  const { node } = host
   const web = await runPod('web', { portMappings: PORTS, annotations: LIMITS })
   const { ip, additionalIps } = web.network
   t.equal(web.state, 'SANDBOX_READY')
@@ -114,15 +103,18 @@ test('pods of containerd’s reach and are reached, and nothing of them is left'
     t.equal(await fetchText(outside, urlOf(address, 30080)), 'served\n', `by the host port at ${address}`)
   await checkLimits(t, node, web)
 
-  const alone = await read()
+  const alone = await host.listBelongings()
   await t.rejects(runPod('late', { portMappings: PORTS }), {
     message: new RegExp(`plugin type="portmap" failed \\(add\\): .*30080.*taken.*${web.id}`),
   })
-  t.strictSame(await read(), alone, 'a pod whose host port is taken does not start, and leaves nothing')
+  t.strictSame(
+    await host.listBelongings(),
+    alone,
+    'a pod whose host port is taken does not start, and leaves nothing',
+  )
 
   const other = await runPod('other')
-  const inside = (command: readonly string[]) =>
-    containerd.host.must('nsenter', `--net=${other.netns}`, ...command)
+  const inside = (command: readonly string[]) => host.must('nsenter', `--net=${other.netns}`, ...command)
   t.equal(await inside(wget(urlOf(ip, 8080))), 'served\n', 'another pod reaches it')
   t.match(await inside(wget(urlOf('127.0.0.1', 8080))), 'served\n', 'and itself by its loopback interface')
   t.teardown(await serve(outside))
@@ -134,7 +126,7 @@ test('pods of containerd’s reach and are reached, and nothing of them is left'
   t.equal((await containerd.cri.podStatus(web.id)).state, 'SANDBOX_NOTREADY')
   t.equal(await fetchText(outside, urlOf('192.0.2.1', 30080)), 'nothing', 'the host port is nobody’s')
   await containerd.cri.removePod(web.id)
-  t.strictSame(await read(), before)
+  t.strictSame(await host.listBelongings(), [])
 })
 
 /** That there are limits; how exact they are is tested in cmd/cni-bandwidth. */
@@ -148,8 +140,7 @@ async function checkLimits(t: Test, node: Namespace, { network }: Pod): Promise<
 }
 
 test('ctr run --cni gives a container a network and takes it away', options, async (t) => {
-  const { containerd, outside, read } = await getWorld()
-  const before = await read()
+  const { containerd, outside } = await getWorld()
   t.teardown(await serve(outside))
   const output = await containerd.ctr(
     ...['run', '--rm', '--cni', '--snapshotter', 'native', '--cgroup', `/${containerd.host.cgroup}/ctr`],
@@ -159,5 +150,5 @@ test('ctr run --cni gives a container a network and takes it away', options, asy
   t.match(output, /inet6 fd00:10:244:1::\w+\/64/)
   t.match(output, /default via fd00:10:244:1::1 dev eth0/)
   t.match(output, /^192\.0\.2\.1$/m, 'it is the node to the world')
-  t.strictSame(await read(), before)
+  t.strictSame(await containerd.host.listBelongings(), [])
 })

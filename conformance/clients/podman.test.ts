@@ -5,7 +5,6 @@ import { podwire } from '../harness/contestant.ts'
 import type { Namespace } from '../harness/node.ts'
 import { DEADLINE_MS } from '../harness/play-area.ts'
 import { serve } from '../harness/traffic.ts'
-import { readWorld } from '../harness/world.ts'
 import { IMAGE } from './image.ts'
 import { findPodmanObstacle, Podman } from './podman.ts'
 import { awaitServer, fetchText, urlOf } from './web.ts'
@@ -17,10 +16,9 @@ const options = { skip, timeout: DEADLINE_MS }
 interface World {
   readonly podman: Podman
   readonly outside: Namespace
-  readonly read: () => Promise<string[]>
 }
 
-/** One podman with two networks for all tests, and a container that has been there. */
+/** One podman with two networks for all tests. */
 let shared: Promise<World> | undefined
 const getWorld = () => {
   shared ??= makeWorld(root)
@@ -34,14 +32,7 @@ async function makeWorld(t: Pick<Test, 'teardown'>): Promise<World> {
   const subnets = ['--ipv6', '--subnet', '10.89.1.0/24', '--subnet', 'fd00:89:1::/64']
   await podman.must('network', 'create', ...subnets, 'one')
   await podman.must('network', 'create', '--subnet', '10.89.2.0/24', 'two')
-  await podman.start('--name', 'first', '--network', 'one,two', '--publish', '30082:8080', IMAGE)
-  await podman.must('rm', '--force', '--time', '0', 'first')
-  const read = async () => [
-    ...(await readWorld(node.name)),
-    ...podwire.listLeases(node.dataDir),
-    ...podwire.listAttachments(node.stateDir),
-  ]
-  return { podman, outside, read }
+  return { podman, outside }
 }
 
 interface Settings {
@@ -54,9 +45,9 @@ async function networksOf(podman: Podman, name: string): Promise<Readonly<Record
 }
 
 test('a container of podman’s in two networks is reached, and nothing of it is left', options, async (t) => {
-  const { podman, outside, read } = await getWorld()
-  const { node } = podman.host
-  const before = await read()
+  const { podman, outside } = await getWorld()
+  const { host } = podman
+  const { node } = host
   await podman.start('--name', 'web', '--network', 'one', '--publish', '30081:8080', IMAGE)
   await podman.must('network', 'connect', 'two', 'web')
   const { one, two } = await networksOf(podman, 'web')
@@ -70,42 +61,35 @@ test('a container of podman’s in two networks is reached, and nothing of it is
   t.teardown(await serve(outside))
   t.equal(await podman.must('exec', 'web', 'nc', '192.0.2.2', '8080'), '192.0.2.1', 'it is the node outside')
 
+  const alone = await host.listBelongings()
+  const late = podman.start('--name', 'late', '--network', 'one', '--publish', '30081:8080', IMAGE)
+  await t.rejects(late, { message: /host port 30081\/tcp is taken by container/ })
+  await podman.must('rm', '--force', '--time', '0', 'late')
+  t.strictSame(await host.listBelongings(), alone, 'one whose host port is taken does not start')
+
   await podman.must('network', 'disconnect', 'two', 'web')
   t.equal(await fetchText(outside, urlOf('192.0.2.1', 30081)), 'served\n', 'out of one network, in the other')
   t.match(podwire.listAttachments(node.stateDir), [/ one .* eth0$/, / one .* eth0$/])
   await podman.must('rm', '--force', '--time', '0', 'web')
   t.equal(await fetchText(outside, urlOf('192.0.2.1', 30081)), 'nothing', 'the host port is nobody’s')
-  t.strictSame(await read(), before)
+  t.strictSame(await host.listBelongings(), [])
 })
 
 test('containers of a pod of podman’s share its network and its host port', options, async (t) => {
-  const { podman, outside, read } = await getWorld()
-  const before = await read()
+  const { podman, outside } = await getWorld()
+  const { host } = podman
   const infra = ['--infra-image', IMAGE, '--infra-command', '/bin/sleep 1000000']
   await podman.must(
     ...['pod', 'create', '--name', 'shop', '--network', 'one', '--publish', '30083:8080', ...infra],
-    ...['--cgroup-parent', `/${podman.host.cgroup}`],
+    ...['--cgroup-parent', `/${host.cgroup}`],
   )
   await podman.must('run', '--detach', '--pod', 'shop', '--name', 'server', IMAGE)
   const address = await podman.must('exec', 'server', 'sh', '-c', 'ip -o -4 addr show eth0')
   const [ip = ''] = /10\.89\.1\.\d+/.exec(address) ?? []
-  await awaitServer(podman.host.node, urlOf(ip, 8080))
+  await awaitServer(host.node, urlOf(ip, 8080))
   t.equal(await fetchText(outside, urlOf('192.0.2.1', 30083)), 'served\n')
   const fetch = ['wget', '-O', '-', urlOf('127.0.0.1', 8080)]
   t.equal(await podman.must('run', '--rm', '--pod', 'shop', IMAGE, ...fetch), 'served')
   await podman.must('pod', 'rm', '--force', '--time', '0', 'shop')
-  t.strictSame(await read(), before)
-})
-
-test('podman starts no container whose host port is taken, and nothing of it is left', options, async (t) => {
-  const { podman, read } = await getWorld()
-  const args = ['--network', 'one', '--publish', '30084:8080', IMAGE]
-  const before = await read()
-  const id = await podman.start('--name', 'holder', ...args)
-  const held = await read()
-  await t.rejects(podman.start('--name', 'late', ...args), { message: /30084/ })
-  await podman.must('rm', '--force', '--time', '0', 'late')
-  t.strictSame(await read(), held)
-  await podman.must('rm', '--force', '--time', '0', id)
-  t.strictSame(await read(), before)
+  t.strictSame(await host.listBelongings(), [])
 })
