@@ -4,6 +4,7 @@ import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import type { Dns, Result } from '../../lib/cni/result.ts'
 import { podOf } from '../../lib/host/attachment-key.ts'
+import { isRetry } from '../../lib/host/call.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { AddressError } from '../../lib/ip/address.ts'
 import { AllocationError } from '../../lib/ipam/allocation-error.ts'
@@ -57,7 +58,11 @@ function lease(ports: Ports, request: Request, netconf: HostLocalNetconf): Alloc
   const holder = { network, containerId, ifname, ...podOf(request) }
   const wanted = { ...holder, sets, requested, nowMs, coolDownMs: coolDown * 1000, sticky }
   try {
-    const allocations = change(ports, { network, dataDir, claimsNew: true }, (tx) => allocate(tx, wanted))
+    const allocations = change(ports, { network, dataDir, claimsNew: true }, (tx) => {
+      // The first try of this call may have come so far.
+      if (isRetry(request)) tx.release(network, { containerId, ifname }, nowMs)
+      return allocate(tx, wanted)
+    })
     logCooling(ports, allocations, { network, coolDown })
     return allocations
   } catch (cause) {

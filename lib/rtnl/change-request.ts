@@ -9,6 +9,7 @@ import { createLinkRequest, deleteLinkRequest, setLinkRequest } from './link.ts'
 import { addQdiscRequest, deleteQdiscRequest } from './qdisc.ts'
 import { addRouteRequest, deleteRouteRequest } from './route.ts'
 import type { Change } from './rtnl.ts'
+import { addRuleRequest, deleteRuleRequest } from './rule.ts'
 
 /** @throws RangeError when it cannot be said to the kernel: a value that does not fit its attribute */
 export function toRequest(change: Change): Request {
@@ -28,6 +29,10 @@ export function toRequest(change: Change): Request {
       return addRouteRequest(change.route, operation)
     case 'delete route':
       return deleteRouteRequest(change.route, operation)
+    case 'add rule':
+      return addRuleRequest(change.rule, operation)
+    case 'delete rule':
+      return deleteRuleRequest(change.rule, operation)
     case 'add bridge vlan':
       return addBridgeVlanRequest(change.link, change.vlan, operation)
     case 'delete bridge vlan':

@@ -2,6 +2,7 @@
 // suite holds for it and for the real one (rtnl.contract.ts).
 
 import { constants } from 'node:os'
+import type { Family } from '../ip/address.ts'
 import { NetlinkError } from '../netlink/error.ts'
 import type { AddressFilter, LinkAddressState } from './address.ts'
 import type { BridgeVlan } from './bridge-vlan.ts'
@@ -12,6 +13,7 @@ import { describeLink } from './fake-link.ts'
 import { createLink, deleteLink, requireLink, setLink } from './fake-links.ts'
 import { FakeRefusal } from './fake-refusal.ts'
 import { addRoute, deleteRoute, describeRoute } from './fake-routes.ts'
+import { addRule, deleteRule } from './fake-rules.ts'
 import type { FakeStack } from './fake-stack.ts'
 import {
   addQdisc,
@@ -28,6 +30,7 @@ import type { IfIndex, Link, LinkFilter, LinkRef } from './link.ts'
 import type { QdiscState } from './qdisc.ts'
 import type { RouteFilter, RouteState } from './route.ts'
 import type { Change, LinkCondition, Rtnl } from './rtnl.ts'
+import type { RuleState } from './rule.ts'
 
 export class RtnlFake implements Rtnl {
   readonly #stack: FakeStack
@@ -90,6 +93,10 @@ export class RtnlFake implements Rtnl {
         )
         .filter((r) => table === undefined || r.table === table)
     })
+  }
+
+  async listRules(family: Family): Promise<RuleState[]> {
+    return this.#answer('list rules', () => this.#stack.rules.filter((rule) => rule.family === family))
   }
 
   async listBridgeVlans(index: IfIndex): Promise<BridgeVlan[]> {
@@ -171,6 +178,12 @@ function run(stack: FakeStack, change: Change): void {
       break
     case 'delete route':
       deleteRoute(stack, change.route)
+      break
+    case 'add rule':
+      addRule(stack, change.rule)
+      break
+    case 'delete rule':
+      deleteRule(stack, change.rule)
       break
     case 'add bridge vlan':
       addBridgeVlan(stack, change.link, change.vlan)

@@ -1,5 +1,6 @@
 // The real port: rtnetlink(7) over one socket that stays in the namespace it was opened in.
 
+import type { Family } from '../ip/address.ts'
 import { Connection, type Trace, type Transport } from '../netlink/connection.ts'
 import { isNotFound, NetlinkError } from '../netlink/error.ts'
 import { type AddressFilter, type LinkAddressState, listAddressesRequest, readAddress } from './address.ts'
@@ -7,7 +8,7 @@ import { ifinfomsg, RTNL_KINDS, RTNLGRP_LINK } from './attributes.ts'
 import { type BridgeVlan, listBridgeVlansRequest, readBridgeVlans } from './bridge-vlan.ts'
 import { toRequest } from './change-request.ts'
 import { type FilterState, listFiltersRequest, readFilter } from './filter.ts'
-import { formatRef } from './format.ts'
+import { formatChange, formatRef } from './format.ts'
 import { isKnownKind, type KernelFeature, probeRequest } from './kernel-feature.ts'
 import {
   getLinkRequest,
@@ -18,9 +19,11 @@ import {
   listLinksRequest,
   readLink,
 } from './link.ts'
+import type { LinkDeletion } from './link-deletion.ts'
 import { listQdiscsRequest, type QdiscState, readQdisc } from './qdisc.ts'
 import { listRoutesRequest, type RouteFilter, type RouteState, readRoutes } from './route.ts'
 import type { Change, LinkCondition, Rtnl } from './rtnl.ts'
+import { listRulesRequest, type RuleState, readRule } from './rule.ts'
 
 /** Opens a socket in the port's namespace; `groups` are multicast groups to hear. */
 export type OpenTransport = (groups?: readonly number[]) => Transport
@@ -28,18 +31,31 @@ export type OpenTransport = (groups?: readonly number[]) => Transport
 const ETIMEDOUT = 110
 const ENODEV = 19
 
+export interface RtnlOptions {
+  readonly trace?: Trace | undefined
+  /** How links are deleted, where it must not keep the event loop waiting. */
+  readonly deletion?: LinkDeletion | undefined
+}
+
 export class RtnlSocket implements Rtnl {
   readonly #open: OpenTransport
   readonly #trace: Trace | undefined
+  readonly #deletion: LinkDeletion | undefined
   readonly #connection: Connection
 
-  constructor(open: OpenTransport, trace?: Trace) {
+  constructor(open: OpenTransport, { trace, deletion }: RtnlOptions = {}) {
     this.#open = open
     this.#trace = trace
+    this.#deletion = deletion
     this.#connection = new Connection(open(), { trace, kinds: RTNL_KINDS })
   }
 
   async apply(...changes: readonly Change[]): Promise<void> {
+    const [first] = changes
+    if (this.#deletion && changes.length === 1 && first?.change === 'delete link') {
+      const index = typeof first.link === 'number' ? first.link : (await this.getLink(first.link)).index
+      return this.#deletion.delete(index, formatChange(first))
+    }
     await this.#connection.batch(changes.map(toRequest))
   }
 
@@ -78,6 +94,11 @@ export class RtnlSocket implements Rtnl {
     })
     const routes = messages.flatMap((message) => readRoutes(message.payload))
     return routes.filter((route) => matchesRoute(route, filter))
+  }
+
+  async listRules(family: Family): Promise<RuleState[]> {
+    const messages = await this.#connection.dump(listRulesRequest(family))
+    return messages.map((message) => readRule(message.payload)).filter((rule) => rule !== undefined)
   }
 
   async listBridgeVlans(link: IfIndex): Promise<BridgeVlan[]> {
@@ -119,6 +140,7 @@ export class RtnlSocket implements Rtnl {
 
   close(): void {
     this.#connection.close()
+    this.#deletion?.close()
   }
 
   /**
