@@ -5,11 +5,11 @@ import { t as root, type Test, test } from 'tap'
 import type { Namespace } from '../harness/node.ts'
 import { DEADLINE_MS } from '../harness/play-area.ts'
 import { mustRun } from '../harness/process.ts'
-import { askCommand, serve } from '../harness/traffic.ts'
+import { serve } from '../harness/traffic.ts'
 import { Containerd, findContainerdObstacle } from './containerd.ts'
 import type { PodConfig, PodStatus } from './cri.ts'
 import { IMAGE, LARGE_BYTES } from './image.ts'
-import { awaitServer, fetchText, urlOf, wget } from './web.ts'
+import { askCommand, awaitServer, fetchText, urlOf, wget } from './web.ts'
 
 root.setTimeout(DEADLINE_MS)
 const skip = await findContainerdObstacle()

@@ -1,8 +1,10 @@
 // Reaching the web servers in containers (image.ts).
 
+import { fileURLToPath } from 'node:url'
 import type { Namespace, TestNode } from '../harness/node.ts'
 import { mustRun, run } from '../harness/process.ts'
 
+const PEER = fileURLToPath(import.meta.resolve('../harness/peer-address.ts'))
 const DEADLINE_MS = 10_000
 const PAUSE_MS = 20
 
@@ -24,6 +26,11 @@ export async function awaitServer(node: TestNode, url: string): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
   }
   throw new Error(`nothing is served at ${url}: ${await mustRun('ip', '-n', node.name, 'route')}`)
+}
+
+/** A program that prints the address that the server at `address` sees (harness/traffic.ts), or why there is no answer. */
+export function askCommand(address: string): string[] {
+  return [process.execPath, PEER, 'ask', address]
 }
 
 export function urlOf(address: string, port: number, path = ''): string {

@@ -27,13 +27,8 @@ export async function serve({ name }: Namespace): Promise<() => Promise<void>> {
   }
 }
 
-/** A program that prints the address that the server at `address` sees, or why there is no answer. */
-export function askCommand(address: string): string[] {
-  return [process.execPath, PEER, 'ask', address]
-}
-
 /** @returns the address that the server sees, or why there is no answer */
 export async function askPeer(stage: Stage, from: Namespace, address: string): Promise<string> {
-  const { stdout } = await stage.node.exec(askCommand(address), { inside: from })
+  const { stdout } = await stage.node.exec([process.execPath, PEER, 'ask', address], { inside: from })
   return stdout.trim()
 }
