@@ -231,6 +231,37 @@ test('DEL leaves what others have put in the place of its limits', async (t) => 
 // printf netpod-1 | sha512sum | cut -c-12
 const UPSTREAM_NAME = 'bwp4ff8982b6c35'
 
+const bucket = { kind: 'tbf', rateBytesPerSecond: 9, burstBytes: 9000, limitBytes: 9000 } as const
+
+const TAKEN: readonly (readonly [what: string, take: (dev: IfIndex) => Change[]])[] = [
+  ['a bucket of its own', (dev) => [{ change: 'add qdisc', dev, qdisc: bucket }]],
+  ['a place for filters', (dev) => [{ change: 'add qdisc', dev, qdisc: { kind: 'ingress' } }]],
+  [
+    'a filter',
+    (dev) => [
+      { change: 'add qdisc', dev, qdisc: { kind: 'ingress' } },
+      { change: 'add redirect', redirect: { dev, to: dev } },
+    ],
+  ],
+]
+
+for (const [what, take] of TAKEN)
+  test(`ADD refuses a link on which another program has ${what}, and touches nothing of it`, async (t) => {
+    const { scene, add } = await start()
+    const { rtnl } = scene.kernel.host
+    await rtnl.apply(...take((await rtnl.getLink('host0')).index))
+    const before = scene.dump()
+    const details = 'another program shapes or filters host0: tc qdisc show dev host0'
+    await t.rejects(add(), { code: 999, message: /EEXIST/, details })
+    t.equal(scene.dump(), before)
+  })
+
+test('ADD leaves no place for filters when there is no filter', async (t) => {
+  const { scene, fresh, add } = await start({ missing: ['action mirred'] })
+  await t.rejects(add(), { code: 999, details: /CONFIG_NET_ACT_MIRRED/ })
+  t.equal(scene.dump(), fresh)
+})
+
 test('DEL removes the intermediate interface of a pod that upstream limited', async (t) => {
   const { scene, fresh, del } = await start()
   const { rtnl } = scene.kernel.host
@@ -248,8 +279,6 @@ interface Indices {
   readonly host: IfIndex
   readonly detour: IfIndex
 }
-
-const bucket = { kind: 'tbf', rateBytesPerSecond: 9, burstBytes: 9000, limitBytes: 9000 } as const
 
 const DRIFTS: readonly (readonly [what: string, changes: (dev: Indices) => Change[], found: RegExp])[] = [
   [

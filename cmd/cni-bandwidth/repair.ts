@@ -5,7 +5,7 @@ import { findRecord } from '../../lib/attach/recorded.ts'
 import type { Repair } from '../../lib/cni/plugin.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import type { Ports } from '../../lib/host/ports.ts'
-import { compareShaping, makeShaping, removeShaping, type Shaping } from '../../lib/shaping/shaping.ts'
+import { compareShaping, remakeShaping, type Shaping } from '../../lib/shaping/shaping.ts'
 import { PLUGIN } from './limits.ts'
 
 export async function repair(ports: Ports, request: Request): Promise<Repair> {
@@ -15,8 +15,7 @@ export async function repair(ports: Ports, request: Request): Promise<Repair> {
   const check = () => compareShaping(rtnl, shaping)
   const mend = async () => {
     if ((await rtnl.findLink(shaping.host.index)) === undefined) return // its wire is gone: that takes a restart
-    await removeShaping(rtnl, shaping)
-    await makeShaping(rtnl, shaping)
+    await remakeShaping(rtnl, shaping)
   }
   return mendAspects([{ check, mend }])
 }

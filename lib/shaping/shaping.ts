@@ -6,7 +6,7 @@ import type { MacAddress } from '../ip/mac.ts'
 import { isNotFound, unlessGone } from '../netlink/error.ts'
 import type { FilterState } from '../rtnl/filter.ts'
 import type { IfIndex, Link } from '../rtnl/link.ts'
-import { type QdiscState, type Tbf, tbfState } from '../rtnl/qdisc.ts'
+import { type QdiscState, type Tbf, type TbfState, tbfState } from '../rtnl/qdisc.ts'
 import type { Rtnl } from '../rtnl/rtnl.ts'
 
 /** Plain JSON: what is made for one wire. */
@@ -28,7 +28,10 @@ export interface Detour {
   readonly alias: string
 }
 
-/** In this order: until there is a redirect nothing goes a new way, and then everything on it is ready. */
+/**
+ * In this order: until there is a redirect nothing goes a new way, and then everything on it is ready. Each step waits
+ * for the one before: where another program has the place, nothing may be put into what is its own.
+ */
 export async function makeShaping(rtnl: Rtnl, { host, ingress, egress }: Shaping): Promise<void> {
   if (ingress !== null) await rtnl.apply({ change: 'add qdisc', dev: host.index, qdisc: ingress })
   if (egress === null) return
@@ -39,47 +42,74 @@ export async function makeShaping(rtnl: Rtnl, { host, ingress, egress }: Shaping
   await rtnl.apply(
     { change: 'add qdisc', dev: index, qdisc: bucket },
     { change: 'set link', link: index, set: { up: true } },
-    { change: 'add qdisc', dev: host.index, qdisc: { kind: 'ingress' } },
-    { change: 'add redirect', redirect: { dev: host.index, to: index } },
   )
+  await redirectAll(rtnl, host.index, index)
 }
 
-/** What is missing is fine; qdiscs and links that others have put in their place stay. */
-export async function removeShaping(rtnl: Rtnl, { host, ingress, egress }: Shaping): Promise<void> {
+async function redirectAll(rtnl: Rtnl, dev: IfIndex, to: IfIndex): Promise<void> {
+  await rtnl.apply({ change: 'add qdisc', dev, qdisc: { kind: 'ingress' } })
+  try {
+    await rtnl.apply({ change: 'add redirect', redirect: { dev, to } })
+  } catch (error) {
+    // Without a filter nothing tells whose it is: only here it is known.
+    await rtnl.apply({ change: 'delete qdisc', dev, parent: 'ingress' }).catch(unlessGone)
+    throw error
+  }
+}
+
+/** What is missing is fine; qdiscs, filters and links that others have put in their place stay. */
+export async function removeShaping(rtnl: Rtnl, shaping: Shaping): Promise<void> {
+  const { ingress } = shaping
+  await remove(rtnl, shaping, (qdisc) => ingress !== null && isLike(ingress, qdisc.tbf))
+}
+
+/** Of a pod that runs: what has changed is made again. A bucket that somebody has changed is replaced. */
+export async function remakeShaping(rtnl: Rtnl, shaping: Shaping): Promise<void> {
+  await remove(rtnl, shaping, () => true)
+  await makeShaping(rtnl, shaping)
+}
+
+type IsOurBucket = (qdisc: QdiscState) => boolean
+
+async function remove(rtnl: Rtnl, { host, ingress, egress }: Shaping, isOurs: IsOurBucket): Promise<void> {
   const detour = egress === null ? undefined : await findDetour(rtnl, egress)
   try {
     const link = await findHost(rtnl, host)
-    if (link !== undefined) await releaseHost(rtnl, link, { ingress, egress, detour })
-  } finally {
-    if (detour !== undefined) await removeDetour(rtnl, detour)
-  }
-}
-
-async function removeDetour(rtnl: Rtnl, { index }: Link): Promise<void> {
-  await rtnl.apply({ change: 'delete link', link: index }).catch(unlessGone)
-}
-
-/** The redirect first: what is sent to a link that is gone is dropped. */
-async function releaseHost(
-  rtnl: Rtnl,
-  { index: dev }: Link,
-  { ingress, egress, detour }: Pick<Shaping, 'ingress' | 'egress'> & { detour: Link | undefined },
-): Promise<void> {
-  try {
-    const qdiscs = await rtnl.listQdiscs(dev)
-    const filters = await rtnl.listFilters(dev)
-    const isOurs = filters.every(({ to }) => to !== undefined && (to === 0 || to === detour?.index))
-    if (egress !== null && isOurs && qdiscs.some(isIngress))
-      await rtnl.apply({ change: 'delete qdisc', dev, parent: 'ingress' })
-    if (ingress !== null && qdiscs.some(isBucket))
-      await rtnl.apply({ change: 'delete qdisc', dev, parent: 'root' })
+    if (link === undefined) return
+    if (egress !== null) await removeRedirect(rtnl, link, detour)
+    if (ingress !== null) await removeBucket(rtnl, link, isOurs)
   } catch (error) {
     if (!isNotFound(error)) throw error // it may go with its pod meanwhile
+  } finally {
+    if (detour !== undefined)
+      await rtnl.apply({ change: 'delete link', link: detour.index }).catch(unlessGone)
   }
 }
 
-const isIngress = ({ kind }: QdiscState) => kind === 'ingress'
+/** Before the link that it leads to: what is sent to one that is gone is dropped. */
+async function removeRedirect(rtnl: Rtnl, { index: dev }: Link, detour: Link | undefined): Promise<void> {
+  const filters = await rtnl.listFilters(dev)
+  const isOurs = ({ to }: FilterState) => to !== undefined && (to === 0 || to === detour?.index)
+  if (filters.length > 0 && filters.every(isOurs))
+    await rtnl.apply({ change: 'delete qdisc', dev, parent: 'ingress' })
+}
+
+async function removeBucket(rtnl: Rtnl, { index: dev }: Link, isOurs: IsOurBucket): Promise<void> {
+  const bucket = (await rtnl.listQdiscs(dev)).find(isBucket)
+  if (bucket !== undefined && isOurs(bucket))
+    await rtnl.apply({ change: 'delete qdisc', dev, parent: 'root' })
+}
+
 const isBucket = ({ kind, parent }: QdiscState) => kind === 'tbf' && parent === 'root'
+
+function isLike(made: Tbf, found: TbfState | undefined): boolean {
+  const { rateBytesPerSecond, limitBytes, bufferTicks } = tbfState(made)
+  return (
+    found?.rateBytesPerSecond === rateBytesPerSecond &&
+    found.limitBytes === limitBytes &&
+    found.bufferTicks === bufferTicks
+  )
+}
 
 /** Indices are used again, names too: it must be both. */
 async function findHost(rtnl: Rtnl, { name, index }: Shaping['host']): Promise<Link | undefined> {
