@@ -37,6 +37,11 @@ export class ConntrackLater implements Conntrack {
     return 0
   }
 
+  /** Not later: ADD waits for it, since the next packet must reach the pod. */
+  flushPorts(...args: Parameters<Conntrack['flushPorts']>): Promise<number> {
+    return this.#conntrack.flushPorts(...args)
+  }
+
   /** Resolves when all is forgotten that was asked for until now. */
   get idle(): Promise<void> {
     return this.#idle
