@@ -9,6 +9,7 @@ import { delCases } from './cases/del.ts'
 import { failedAddCases } from './cases/failed-add.ts'
 import { foreignCases } from './cases/foreign.ts'
 import { hostLocalCases } from './cases/host-local.ts'
+import { portmapCases } from './cases/portmap.ts'
 import { resultFormatCases } from './cases/result-formats.ts'
 import { trafficCases } from './cases/traffic.ts'
 import type { Case } from './harness/case.ts'
@@ -21,6 +22,7 @@ export const AREAS = {
   'failed-add': failedAddCases,
   foreign: foreignCases,
   'host-local': hostLocalCases,
+  portmap: portmapCases,
   'result-formats': resultFormatCases,
   traffic: trafficCases,
 } as const satisfies Readonly<Record<string, readonly Case[]>>

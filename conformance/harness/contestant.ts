@@ -10,6 +10,8 @@ export interface Contestant {
   /** Values of `type` in a config. */
   readonly bridge: string
   readonly hostLocal: string
+  readonly portmap: string
+  readonly firewall: string
   /** `network address container/interface`, of all networks below the directory, in order. */
   readonly listLeases: (dataDir: string) => string[]
   /** What the store of attachments still knows. */
@@ -36,6 +38,8 @@ function podwireIn(directory: string): Contestant {
     directory,
     bridge: 'cni-bridge',
     hostLocal: 'ipam-host-local',
+    portmap: 'cni-portmap',
+    firewall: 'cni-firewall',
     listLeases: (dataDir) =>
       query(
         join(dataDir, 'podwire-leases.db'),
@@ -57,6 +61,8 @@ function upstreamIn(directory: string): Contestant {
     directory,
     bridge: 'bridge',
     hostLocal: 'host-local',
+    portmap: 'portmap',
+    firewall: 'firewall',
     listLeases: (dataDir) =>
       listDirectory(dataDir, { directories: true }).flatMap((network) =>
         listDirectory(join(dataDir, network))

@@ -14,9 +14,15 @@ export async function ping(stage: Stage, from: Namespace, address: string): Prom
   return status === 0
 }
 
-/** Starts a server in the namespace that tells callers under which address they arrive. @returns how to end it */
-export async function serve({ name }: Namespace): Promise<() => Promise<void>> {
-  const child = spawn('ip', ['netns', 'exec', name, process.execPath, PEER, 'serve'], {
+/**
+ * Starts a server in the namespace that tells callers under which address they arrive.
+ *
+ * @param as  the server's name, which it tells, too
+ * @returns how to end it
+ */
+export async function serve({ name }: Namespace, as?: string): Promise<() => Promise<void>> {
+  const program = [process.execPath, PEER, 'serve', ...(as === undefined ? [] : [as])]
+  const child = spawn('ip', ['netns', 'exec', name, ...program], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const closed = once(child, 'close')
@@ -27,8 +33,17 @@ export async function serve({ name }: Namespace): Promise<() => Promise<void>> {
   }
 }
 
-/** @returns the address that the server sees, or why there is no answer */
-export async function askPeer(stage: Stage, from: Namespace, address: string): Promise<string> {
-  const { stdout } = await stage.node.exec([process.execPath, PEER, 'ask', address], { inside: from })
+/**
+ * @param options  port of the server, `udp`, and for that the own port
+ * @returns the address that the server sees, or why there is no answer
+ */
+export async function askPeer(
+  stage: Stage,
+  from: Namespace,
+  address: string,
+  ...options: readonly (string | number)[]
+): Promise<string> {
+  const program = [process.execPath, PEER, 'ask', address, ...options.map(String)]
+  const { stdout } = await stage.node.exec(program, { inside: from })
   return stdout.trim()
 }
