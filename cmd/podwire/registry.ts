@@ -3,11 +3,12 @@
 import type { Plugin } from '../../lib/cni/plugin.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { plugin as bridge } from '../cni-bridge/plugin.ts'
+import { plugin as firewall } from '../cni-firewall/plugin.ts'
 import { plugin as portmap } from '../cni-portmap/plugin.ts'
 import { plugin as hostLocal } from '../ipam-host-local/plugin.ts'
 
 /** Names are those of the directories under cmd/, which are also the names on disk and of the config's `type`. */
-export const PLUGINS: readonly Plugin<Ports>[] = [bridge, portmap, hostLocal]
+export const PLUGINS: readonly Plugin<Ports>[] = [bridge, portmap, firewall, hostLocal]
 
 export const PLUGIN_NAMES: readonly string[] = PLUGINS.map(({ name }) => name)
 
@@ -15,6 +16,7 @@ export const PLUGIN_NAMES: readonly string[] = PLUGINS.map(({ name }) => name)
 export const UPSTREAM_NAMES: Readonly<Record<string, string>> = {
   bridge: bridge.name,
   portmap: portmap.name,
+  firewall: firewall.name,
   'host-local': hostLocal.name,
 }
 
