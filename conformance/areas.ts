@@ -7,6 +7,7 @@ import { bridgeFieldCases } from './cases/bridge-fields.ts'
 import { checkCases } from './cases/check.ts'
 import { delCases } from './cases/del.ts'
 import { failedAddCases } from './cases/failed-add.ts'
+import { firewallCases } from './cases/firewall.ts'
 import { foreignCases } from './cases/foreign.ts'
 import { hostLocalCases } from './cases/host-local.ts'
 import { portmapCases } from './cases/portmap.ts'
@@ -20,6 +21,7 @@ export const AREAS = {
   check: checkCases,
   del: delCases,
   'failed-add': failedAddCases,
+  firewall: firewallCases,
   foreign: foreignCases,
   'host-local': hostLocalCases,
   portmap: portmapCases,
