@@ -4,6 +4,7 @@ import { badInputCases } from './cases/bad-input.ts'
 import { badNamespaceCases } from './cases/bad-namespace.ts'
 import { badStoreCases } from './cases/bad-store.ts'
 import { bridgeFieldCases } from './cases/bridge-fields.ts'
+import { chainCases } from './cases/chain.ts'
 import { checkCases } from './cases/check.ts'
 import { delCases } from './cases/del.ts'
 import { failedAddCases } from './cases/failed-add.ts'
@@ -18,6 +19,7 @@ import type { Case } from './harness/case.ts'
 export const AREAS = {
   'bad-input': [...badInputCases, ...badNamespaceCases, ...badStoreCases],
   'bridge-fields': bridgeFieldCases,
+  chain: chainCases,
   check: checkCases,
   del: delCases,
   'failed-add': failedAddCases,

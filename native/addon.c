@@ -2,14 +2,17 @@
  * The system calls that Podwire needs and Node.js does not offer. As little C as can be:
  * every function is one system call, or one socket's options; policy lives in TypeScript.
  *
- * setns(2), flock(2), setsockopt(2) on a netlink socket, _exit(2).
+ * setns(2), flock(2), F_OFD_SETLK of fcntl(2), setsockopt(2), send(2) and recv(2) on a netlink socket, _exit(2); and a
+ * netlink request on a thread of its own, for those that the kernel keeps waiting.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netlink.h>
 #include <node_api.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,13 +86,24 @@ static long long now_ms(void)
 	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
+struct lock_request {
+	int fd;
+	int operation;       /* of flock(2) */
+	struct flock *range; /* of fcntl(2), when there is one */
+};
+
+static int lock_and_wait(const struct lock_request *lock)
+{
+	return lock->range ? fcntl(lock->fd, F_OFD_SETLKW, lock->range) : flock(lock->fd, lock->operation);
+}
+
 /*
- * A blocking flock(2) has no time limit of its own: a timer of this thread interrupts it, every 10 ms, since the
- * first signal may come before flock has begun to wait. SIGALRM belongs to us only while we wait.
+ * A blocking lock has no time limit of its own: a timer of this thread interrupts it, every 10 ms, since the first
+ * signal may come before it has begun to wait. SIGALRM belongs to us only while we wait.
  *
  * The timer calls are made directly: those of the C library would ask for a newer one (GLIBC_2.34) than Node does.
  */
-static int flock_within(int fd, int operation, int timeout_ms)
+static int lock_within(const struct lock_request *lock, int timeout_ms)
 {
 	struct sigaction quiet = { .sa_handler = ignore_signal }, before;
 	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM };
@@ -103,7 +117,7 @@ static int flock_within(int fd, int operation, int timeout_ms)
 	sigaction(SIGALRM, &quiet, &before);
 	syscall(SYS_timer_settime, timer, 0, &tick, NULL);
 	do
-		rc = flock(fd, operation);
+		rc = lock_and_wait(lock);
 	while (rc && errno == EINTR && now_ms() < deadline);
 	err = errno;
 	syscall(SYS_timer_delete, timer);
@@ -121,7 +135,10 @@ static napi_value addon_flock(napi_env env, napi_callback_info info)
 
 	if (!int_arguments(env, info, 3, args))
 		return NULL;
-	rc = (args[1] & (LOCK_NB | LOCK_UN)) ? flock(args[0], args[1]) : flock_within(args[0], args[1], args[2]);
+	if (args[1] & (LOCK_NB | LOCK_UN))
+		rc = flock(args[0], args[1]);
+	else
+		rc = lock_within(&(struct lock_request){ .fd = args[0], .operation = args[1] }, args[2]);
 	if (rc && errno != EWOULDBLOCK)
 		return throw_errno(env, "flock", errno);
 	napi_get_boolean(env, rc == 0, &result);
@@ -129,7 +146,40 @@ static napi_value addon_flock(napi_env env, napi_callback_info info)
 }
 
 /*
- * configureNetlink(protocol, port): the npm package `netlink` keeps its descriptor to itself, so the socket is
+ * lockByte(fd, offset, lock, timeoutMs): locks or unlocks one byte of a file for whoever shares this open file;
+ * false when another holds it, or held it for timeoutMs.
+ */
+static napi_value addon_lock_byte(napi_env env, napi_callback_info info)
+{
+	struct flock range = { .l_whence = SEEK_SET, .l_len = 1 };
+	napi_value argv[4], result;
+	size_t argc = 4;
+	int32_t fd, timeout_ms;
+	int64_t offset;
+	bool lock;
+	int rc;
+
+	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+	if (argc < 4 || napi_get_value_int32(env, argv[0], &fd) != napi_ok ||
+	    napi_get_value_int64(env, argv[1], &offset) != napi_ok ||
+	    napi_get_value_bool(env, argv[2], &lock) != napi_ok ||
+	    napi_get_value_int32(env, argv[3], &timeout_ms) != napi_ok) {
+		napi_throw_type_error(env, NULL, "expected descriptor, offset, boolean, milliseconds");
+		return NULL;
+	}
+	range.l_type = lock ? F_WRLCK : F_UNLCK;
+	range.l_start = offset;
+	rc = fcntl(fd, F_OFD_SETLK, &range);
+	if (rc && (errno == EAGAIN || errno == EACCES) && timeout_ms > 0)
+		rc = lock_within(&(struct lock_request){ .fd = fd, .range = &range }, timeout_ms);
+	if (rc && errno != EAGAIN && errno != EACCES)
+		return throw_errno(env, "fcntl F_OFD_SETLK", errno);
+	napi_get_boolean(env, rc == 0, &result);
+	return result;
+}
+
+/*
+ * configureNetlink(protocol, port) -> descriptor: the npm package `netlink` keeps its descriptor to itself, so the socket is
  * found by its address. A port is unique within one namespace only: of two sockets with one port in
  * different namespaces, the one not yet configured is the new one.
  */
@@ -153,6 +203,7 @@ static napi_value addon_configure_netlink(napi_env env, napi_callback_info info)
 {
 	int32_t args[2];
 	struct rlimit limit;
+	napi_value result;
 	int on = 1;
 	int room = RECEIVE_BUFFER_BYTES;
 
@@ -176,9 +227,149 @@ static napi_value addon_configure_netlink(napi_env env, napi_callback_info info)
 		/* Strict checking makes dumps honour their filter (Linux 4.20); only rtnetlink knows it. */
 		if (args[0] == NETLINK_ROUTE)
 			setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
-		return NULL;
+		napi_create_int32(env, fd, &result);
+		return result;
 	}
 	return throw_errno(env, "find netlink socket", ENOENT);
+}
+
+/* send(fd, bytes): one datagram. Our socket's send buffer is empty: the kernel has taken what came before. */
+static napi_value addon_send(napi_env env, napi_callback_info info)
+{
+	napi_value argv[2];
+	size_t argc = 2, length;
+	int32_t fd;
+	void *bytes;
+	ssize_t sent;
+
+	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+	if (argc < 2 || napi_get_value_int32(env, argv[0], &fd) != napi_ok ||
+	    napi_get_typedarray_info(env, argv[1], NULL, &length, &bytes, NULL, NULL) != napi_ok) {
+		napi_throw_type_error(env, NULL, "expected descriptor, bytes");
+		return NULL;
+	}
+	do
+		sent = send(fd, bytes, length, 0);
+	while (sent < 0 && errno == EINTR);
+	if (sent < 0)
+		return throw_errno(env, "send", errno);
+	return NULL;
+}
+
+/*
+ * receive(fd): a datagram that is there already, undefined when none is. The kernel answers a request before send(2)
+ * returns, so that who has just sent need not wait for the event loop to say that there is something to read.
+ */
+static napi_value addon_receive(napi_env env, napi_callback_info info)
+{
+	static unsigned char datagram[64 << 10];
+	napi_value result = NULL;
+	ssize_t length;
+	int32_t fd;
+
+	if (!int_arguments(env, info, 1, &fd))
+		return NULL;
+	do
+		length = recv(fd, datagram, sizeof datagram, MSG_DONTWAIT | MSG_TRUNC);
+	while (length < 0 && errno == EINTR);
+	if (length < 0 && errno == EAGAIN)
+		return NULL;
+	if (length < 0)
+		return throw_errno(env, "recv", errno);
+	if ((size_t)length > sizeof datagram)
+		return throw_errno(env, "recv", EMSGSIZE);
+	napi_create_buffer_copy(env, (size_t)length, datagram, NULL, &result);
+	return result;
+}
+
+/* A request on its way through a thread. */
+struct exchange {
+	napi_async_work work;
+	napi_deferred deferred;
+	int fd;
+	uint32_t seq;
+	int err;
+	size_t length;
+	unsigned char datagram[];
+};
+
+/* Waits for the acknowledgement of the message with our sequence number; what is said of others is passed over. */
+static int await_ack(int fd, uint32_t seq)
+{
+	unsigned char reply[8192];
+
+	for (;;) {
+		ssize_t length = recv(fd, reply, sizeof reply, 0);
+		struct nlmsghdr *message = (struct nlmsghdr *)reply;
+
+		if (length < 0 && errno == EINTR)
+			continue;
+		if (length < 0)
+			return errno;
+		for (; NLMSG_OK(message, length); message = NLMSG_NEXT(message, length))
+			if (message->nlmsg_type == NLMSG_ERROR && message->nlmsg_seq == seq)
+				return -((struct nlmsgerr *)NLMSG_DATA(message))->error;
+	}
+}
+
+static void run_exchange(napi_env env, void *data)
+{
+	struct exchange *exchange = data;
+
+	if (send(exchange->fd, exchange->datagram, exchange->length, 0) < 0)
+		exchange->err = errno;
+	else
+		exchange->err = await_ack(exchange->fd, exchange->seq);
+}
+
+static void end_exchange(napi_env env, napi_status status, void *data)
+{
+	struct exchange *exchange = data;
+	napi_value result;
+
+	napi_create_int32(env, exchange->err, &result);
+	napi_resolve_deferred(env, exchange->deferred, result);
+	napi_delete_async_work(env, exchange->work);
+	close(exchange->fd);
+	free(exchange);
+}
+
+/*
+ * exchange(protocol, datagram, seq) -> Promise of an errno, 0 for success: sends a datagram from a socket of its own in
+ * the calling thread's namespace, and waits on another thread for the acknowledgement of its message number seq.
+ */
+static napi_value addon_exchange(napi_env env, napi_callback_info info)
+{
+	napi_value argv[3], promise, name;
+	size_t argc = 3, length;
+	struct exchange *exchange;
+	int32_t protocol;
+	uint32_t seq;
+	void *bytes;
+	int fd;
+
+	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+	if (argc < 3 || napi_get_value_int32(env, argv[0], &protocol) != napi_ok ||
+	    napi_get_typedarray_info(env, argv[1], NULL, &length, &bytes, NULL, NULL) != napi_ok ||
+	    napi_get_value_uint32(env, argv[2], &seq) != napi_ok) {
+		napi_throw_type_error(env, NULL, "expected protocol, bytes, sequence number");
+		return NULL;
+	}
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+	if (fd < 0)
+		return throw_errno(env, "socket", errno);
+	exchange = malloc(sizeof *exchange + length);
+	if (!exchange) {
+		close(fd);
+		return throw_errno(env, "malloc", ENOMEM);
+	}
+	*exchange = (struct exchange){ .fd = fd, .seq = seq, .length = length };
+	memcpy(exchange->datagram, bytes, length);
+	napi_create_promise(env, &exchange->deferred, &promise);
+	napi_create_string_utf8(env, "netlink exchange", NAPI_AUTO_LENGTH, &name);
+	napi_create_async_work(env, NULL, name, run_exchange, end_exchange, exchange, &exchange->work);
+	napi_queue_async_work(env, exchange->work);
+	return promise;
 }
 
 /* exit(status): leaves at once. Node's own way out takes milliseconds to free what the kernel frees anyway. */
@@ -205,7 +396,11 @@ NAPI_MODULE_INIT()
 	} functions[] = {
 		{ "setns", addon_setns },
 		{ "flock", addon_flock },
+		{ "lockByte", addon_lock_byte },
 		{ "configureNetlink", addon_configure_netlink },
+		{ "send", addon_send },
+		{ "receive", addon_receive },
+		{ "exchange", addon_exchange },
 		{ "exit", addon_exit },
 		{ "abort", addon_abort },
 	};

@@ -1,20 +1,20 @@
 // ADD: a network namespace becomes a pod with an address, routes and a wire to the bridge.
 
-import { basename } from 'node:path'
 import { podAddressing } from '../../lib/attach/addressing.ts'
+import { enableForwarding } from '../../lib/attach/forward.ts'
 import { leaseAddresses } from '../../lib/attach/leased.ts'
 import { masquerade } from '../../lib/attach/masquerade.ts'
 import { configurePodEnd } from '../../lib/attach/pod-end.ts'
-import { putRecord } from '../../lib/attach/recorded.ts'
+import { completeRecord, putRecord } from '../../lib/attach/recorded.ts'
 import { refuseRepeat } from '../../lib/attach/repeat.ts'
 import { withUndo } from '../../lib/attach/undoing.ts'
+import { explainExisting } from '../../lib/attach/wire.ts'
 import { ensureBridge, type OnChange } from '../../lib/bridge/bridge.ts'
 import { type PortVlans, portVlanChanges } from '../../lib/bridge/port-vlans.ts'
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { encodeResult, type Result } from '../../lib/cni/result.ts'
 import { attachmentKey } from '../../lib/host/attachment-key.ts'
-import { planForwarding } from '../../lib/host/forwarding.ts'
 import type { Namespace } from '../../lib/host/kernel.ts'
 import { ownerText } from '../../lib/host/owner.ts'
 import { openPodNamespace } from '../../lib/host/pod-namespace.ts'
@@ -23,7 +23,6 @@ import { hasSetMac } from '../../lib/host/set-mac.ts'
 import type { Undo } from '../../lib/host/undo.ts'
 import { macFromRandom } from '../../lib/ip/mac.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
-import { isAlreadyExists } from '../../lib/netlink/error.ts'
 import { NftError } from '../../lib/nftables/error.ts'
 import { addSpoofGuards, removeSpoofGuards } from '../../lib/nftables/spoof-table.ts'
 import type { Link } from '../../lib/rtnl/link.ts'
@@ -69,6 +68,7 @@ async function attach(call: Omit<Wiring, 'attachment'>, netconf: BridgeNetconf):
   const gateway = await serveAsGateway(wire, { bridge, force: netconf.forceAddress })
   await masquerade(ports, request, { plugin: PLUGIN, records: attachment.masquerade, undo })
   await awaitForwarding(wire)
+  completeRecord(ports, request, PLUGIN)
   return bridgeResult(request, attachment, { bridge, gateway, ipam: ipam?.result, netconf })
 }
 
@@ -152,24 +152,6 @@ async function joinVlans(
   if (changes.length > 0) await rtnl.apply(...changes)
 }
 
-/** The words are upstream's: clients look for them. */
-async function explainExisting(
-  error: unknown,
-  { request, pod, hostIfname }: { request: Request; pod: Namespace; hostIfname: string },
-): Promise<never> {
-  if (isAlreadyExists(error) && (await pod.rtnl.findLink(request.ifname)) !== undefined) {
-    throw new CniError(
-      CNI_CODE.internal,
-      `container veth name ("${request.ifname}") peer provided ("${hostIfname}") already exists`,
-      {
-        details: `the namespace has an interface of that name already: ip -n ${basename(request.netns)} link`,
-        cause: error,
-      },
-    )
-  }
-  throw error
-}
-
 async function configurePod({ request, pod, attachment, undo }: Wiring): Promise<void> {
   if (!attachment.up) return
   await configurePodEnd(pod, request.ifname, { addressing: podAddressing(attachment, attachment), undo })
@@ -186,14 +168,7 @@ async function serveAsGateway(
   const onChange = undoUnlessShared(wiring, (other) => gatewayIfname(other) === ifname)
   const gateway = await ensureGateway(host, attachment, { bridge, random: ports.random, force, onChange })
   const families = new Set(gateways.map(({ family }) => family))
-  for (const setting of await planForwarding(host, families)) {
-    const before = host.sysctl.find(setting.key)
-    if (before === undefined) continue
-    undo.push(`set ${setting.key} back to ${before}`, () => {
-      if (listOthers(ports, request).length === 0) host.sysctl.set({ ...setting, value: before })
-    })
-    host.sysctl.set(setting)
-  }
+  await enableForwarding(ports, request, { plugin: PLUGIN, families, undo })
   return gateway
 }
 

@@ -1,6 +1,7 @@
 // CHECK: what ADD made is compared with what is there now; nothing is changed. Every difference is named.
 
 import { podAddressing } from '../../lib/attach/addressing.ts'
+import { changedLater } from '../../lib/attach/changed-later.ts'
 import { checkAddressing } from '../../lib/attach/check-addressing.ts'
 import { CHECK_FAILED, differences, requireNoDrift } from '../../lib/attach/drift.ts'
 import { ipamSection, withIpamSection } from '../../lib/attach/ipam.ts'
@@ -104,15 +105,21 @@ async function checkLinks({ ports, request, pod, expected }: Comparison): Promis
   const bridge = await rtnl.findLink(expected.bridge)
   const host = await rtnl.findLink(expected.hostIfname)
   const end = await pod.rtnl.findLink(request.ifname)
+  const later = changedLater(ports, request, PLUGIN)
+  const mtu = later.mtu ?? expected.mtu
   return [
     ...checkBridge(expected, bridge, recordedMac(request, expected.bridge)),
     ...checkHostEnd(expected, host, bridge),
     ...(await checkPortVlans(ports.kernel.host, expected, { host, bridge })),
     ...(host === undefined ? [] : checkHostSysctls(ports.kernel.host, expected)),
-    ...checkPodEnd({ ifname: request.ifname, expected, end, host }),
+    ...checkPodEnd({ ifname: request.ifname, expected: { ...expected, mtu }, end, host }),
     ...(end === undefined || !expected.up
       ? []
-      : await checkAddressing(pod, end, { ...expected, ...podAddressing(expected, expected) })),
+      : await checkAddressing(pod, end, {
+          ...expected,
+          ...podAddressing(expected, expected),
+          movedTo: later.routesTo,
+        })),
   ]
 }
 

@@ -1,19 +1,15 @@
 // DEL: everything that ADD made is taken back, from the record alone: with no namespace, an edited config, a second
 // time, and for what was never added. Firewall first, so that nothing is let through for an address that is nobody's.
 
-import { ipamSection, ipamType } from '../../lib/attach/ipam.ts'
 import { forgetPodConnections, removeOwnedMasquerade, unmasquerade } from '../../lib/attach/masquerade.ts'
 import { delRecorded, type RecordedPlugin } from '../../lib/attach/recorded.ts'
-import { delegateDel } from '../../lib/cni/delegate.ts'
-import { DelegateMissing } from '../../lib/cni/errors.ts'
+import { releaseUnrecorded, removePodLink } from '../../lib/attach/unrecorded.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { findField } from '../../lib/cni/schema.ts'
 import { attachmentKey } from '../../lib/host/attachment-key.ts'
 import { Failures } from '../../lib/host/failures.ts'
 import { ownerText } from '../../lib/host/owner.ts'
-import { findPodNamespace } from '../../lib/host/pod-namespace.ts'
 import type { Ports } from '../../lib/host/ports.ts'
-import { isNotFound } from '../../lib/netlink/error.ts'
 import { listSpoofGuards, removeSpoofGuards } from '../../lib/nftables/spoof-table.ts'
 import { removeWire } from '../../lib/veth/pod-link.ts'
 import { type BridgeAttachment, PLUGIN, spoofGuards } from './attachment.ts'
@@ -48,10 +44,10 @@ async function removeUnrecorded(ports: Ports, request: Request): Promise<void> {
   const failures = new Failures()
   if (findField(request.netconf, 'ipMasq') === true)
     await failures.attempt(() => removeOwnedMasquerade(ports, request))
-  await failures.attempt(() => removePodLink(ports, request))
+  await failures.attempt(() => removePodLink(ports, request, 'veth'))
   if (findField(request.netconf, 'macspoofchk') === true)
     await failures.attempt(() => removeOwnedGuards(ports, request))
-  await failures.attempt(() => releaseUnrecorded(ports, request))
+  await failures.attempt(() => releaseUnrecorded(ports, request, PLUGIN))
   failures.throwIfAny()
 }
 
@@ -62,28 +58,4 @@ async function removeOwnedGuards(ports: Ports, request: Request): Promise<void> 
     nft,
     (await listSpoofGuards(nft)).filter(({ comment }) => comment === owner),
   )
-}
-
-/** A pod's interface is the end of a veth pair; what else has that name is not from a plugin of this kind. */
-async function removePodLink(ports: Ports, request: Request): Promise<void> {
-  const pod = findPodNamespace(ports.kernel, request)
-  try {
-    const link = await pod?.rtnl.findLink(request.ifname)
-    if (link?.kind === 'veth') await pod?.rtnl.apply({ change: 'delete link', link: link.index })
-  } catch (error) {
-    if (!isNotFound(error)) throw error
-  } finally {
-    pod?.close()
-  }
-}
-
-/** An IPAM plugin that is not there has leased nothing to an attachment that was never recorded. */
-async function releaseUnrecorded(ports: Ports, request: Request): Promise<void> {
-  const type = ipamType(ipamSection(request), PLUGIN)
-  if (type === '') return
-  try {
-    await delegateDel(ports, type, request)
-  } catch (error) {
-    if (!(error instanceof DelegateMissing)) throw error
-  }
 }

@@ -3,7 +3,7 @@
 import { test } from 'tap'
 import { podwireTable } from '../../lib/nftables/masquerade-rules.ts'
 import { listMasquerade } from '../../lib/nftables/podwire-table.ts'
-import { makeScene, type Scene } from '../../lib/testing/scene.ts'
+import { makeScene, refuseEach, type Scene } from '../../lib/testing/scene.ts'
 import { attach, NETCONF } from './node.fixture.ts'
 import { plugin } from './plugin.ts'
 
@@ -54,34 +54,16 @@ test('ADD wires a pod with all that was asked for, and DEL takes it away', async
   t.not(after, fresh, 'the bridge stays')
 })
 
-/** Runs ADD again and again on new nodes, refusing the first, second, … thing that it asks for. */
-async function refuseEach(
-  make: () => Promise<Scene>,
-  look: (scene: Scene, before: string, operation: string) => void,
-): Promise<number> {
-  for (let n = 1; ; n++) {
-    const scene = await make()
-    const request = scene.request('ADD', NETCONF)
-    const before = scene.dump()
-    let count = 0
-    let refused = ''
-    scene.refuse = (operation) => {
-      count += 1
-      if (count === n) refused = operation
-      return count === n ? 'EPERM' : undefined
-    }
-    const failed = await plugin.add(scene.ports, request).then(
-      () => false,
-      () => true,
-    )
-    if (refused === '') return n - 1
-    if (failed) look(scene, before, refused)
-  }
+const withPodNamespace = () => {
+  const scene = makeScene()
+  scene.request('ADD', NETCONF)
+  return scene
 }
 
 test('ADD leaves a new node as it was whatever step fails', async (t) => {
   const steps = await refuseEach(
-    async () => makeScene(),
+    async () => withPodNamespace(),
+    (scene) => attach(scene),
     (scene, before, operation) => {
       t.equal(scene.dump(), before, operation)
       t.strictSame(scene.kernel.openHandles(), [])
@@ -93,10 +75,11 @@ test('ADD leaves a new node as it was whatever step fails', async (t) => {
 test('ADD leaves other pods alone whatever step fails', async (t) => {
   await refuseEach(
     async () => {
-      const scene = makeScene()
+      const scene = withPodNamespace()
       await attach(scene, NETCONF, { containerId: 'other' })
       return scene
     },
+    (scene) => attach(scene),
     (scene, before, operation) => t.equal(scene.dump(), before, operation),
   )
 })

@@ -1,8 +1,8 @@
 // Repair: what CHECK finds missing on the node is made again, for a pod that runs and goes on running. What is inside
 // the pod, and a wire that is gone, are not touched: that takes a restart of the pod.
 
-import { type Aspect, repairAspects } from '../../lib/attach/aspects.ts'
 import { masqueradeEntries } from '../../lib/attach/masquerade.ts'
+import { type Aspect, mendAspects } from '../../lib/attach/mending.ts'
 import { type PortVlans, portVlanChanges } from '../../lib/bridge/port-vlans.ts'
 import type { Repair } from '../../lib/cni/plugin.ts'
 import type { Request } from '../../lib/cni/request.ts'
@@ -23,7 +23,7 @@ import { ensureGateway } from './gateway.ts'
 export async function repair(ports: Ports, request: Request): Promise<Repair> {
   const recorded = ports.attachments.find(attachmentKey(PLUGIN, request))
   if (recorded === undefined) return { mended: [], left: [] }
-  return repairAspects(aspectsOf(ports, request, recorded.record as BridgeAttachment))
+  return mendAspects(aspectsOf(ports, request, recorded.record as BridgeAttachment))
 }
 
 /** The guard first: what follows may open a port. */

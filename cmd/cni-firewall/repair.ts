@@ -1,6 +1,6 @@
 // Repair: what is missing of a pod's elements and rules is made again, in the chains of other firewalls, too.
 
-import { repairAspects } from '../../lib/attach/aspects.ts'
+import { mendAspects } from '../../lib/attach/mending.ts'
 import { findRecord } from '../../lib/attach/recorded.ts'
 import type { Repair } from '../../lib/cni/plugin.ts'
 import type { Request } from '../../lib/cni/request.ts'
@@ -16,7 +16,7 @@ export async function repair(ports: Ports, request: Request): Promise<Repair> {
   if (record === undefined) return { mended: [], left: [] }
   const { nft } = ports.kernel.host
   const owner = ownerOf(request)
-  return repairAspects([
+  return mendAspects([
     {
       check: () =>
         checkFirewalled(nft, firewalledOf(record), { owner, adminChains: adminChainsOf(listRecords(ports)) }),

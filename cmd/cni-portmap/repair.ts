@@ -1,6 +1,6 @@
 // Repair: what is missing of a pod's host ports is made again.
 
-import { repairAspects } from '../../lib/attach/aspects.ts'
+import { mendAspects } from '../../lib/attach/mending.ts'
 import { findRecord } from '../../lib/attach/recorded.ts'
 import type { Repair } from '../../lib/cni/plugin.ts'
 import type { Request } from '../../lib/cni/request.ts'
@@ -14,7 +14,7 @@ export async function repair(ports: Ports, request: Request): Promise<Repair> {
   const record = findRecord<PortmapRecord>(ports, request, PLUGIN)
   if (record === undefined) return { mended: [], left: [] }
   const { host } = ports.kernel
-  return repairAspects([
+  return mendAspects([
     {
       check: () => checkHostports(host.nft, hostportsOf(record), ownerOf(request)),
       mend: () => claimPorts(ports, request, record),

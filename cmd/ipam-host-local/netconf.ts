@@ -20,6 +20,7 @@ import { AddressError, IpAddress } from '../../lib/ip/address.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
 import { RangeConfigError } from '../../lib/ipam/range.ts'
 import { parseRangeSets, type RangeSet } from '../../lib/ipam/range-set.ts'
+import { checkRoutes, routeSchema } from '../../lib/ipam/route-fields.ts'
 
 export const DEFAULT_DATA_DIR = '/var/lib/cni/networks'
 
@@ -42,21 +43,11 @@ const rangeFields = {
 
 const range = object(rangeFields)
 
-const route = object({
-  dst: string({ doc: 'destination, in CIDR notation' }),
-  gw: string({ doc: 'next hop; the gateway of the family when absent' }),
-  mtu: integer({ min: 0, doc: 'MTU along this route' }),
-  advmss: integer({ min: 0, doc: 'maximal segment size to advertise along this route' }),
-  priority: integer({ min: 0, doc: 'lower is preferred' }),
-  table: optional(integer({ min: 0, doc: 'routing table; the main one when absent' })),
-  scope: optional(integer({ min: 0, max: 255, doc: '0 global, 253 link, 254 host' })),
-})
-
 export const ipamSchema = object({
   type: string({ doc: 'ipam-host-local, or host-local where installed under that name' }),
   ...rangeFields,
   ranges: list(list(range), { doc: 'range sets: a pod gets one address from each' }),
-  routes: list(route, { doc: 'routes of the pod, passed on as they are' }),
+  routes: list(routeSchema, { doc: 'routes of the pod, passed on as they are' }),
   dataDir: string({ default: DEFAULT_DATA_DIR, doc: 'directory of the lease store' }),
   coolDown: integer({
     default: DEFAULT_COOL_DOWN_S,
@@ -97,7 +88,7 @@ export function parseNetconf(request: Request): HostLocalNetconf {
     ...parseRequested('args.cni.ips', args.cni.ips),
     ...parseRequested('runtimeConfig.ips', runtimeConfig.ips),
   ]
-  for (const { dst, gw } of ipam.routes) checkRoute(dst, gw)
+  checkRoutes(ipam.routes)
   const sets = readSets(request, ipam, runtimeConfig.ipRanges)
   return { ...ipam, dataDir: readDataDir(request), sets, requested }
 }
@@ -138,15 +129,6 @@ function parseRequested(source: string, texts: readonly string[]): IpAddress[] {
       throw new CniError(code, `${source}: ${cause.message}`, { cause })
     }
   })
-}
-
-function checkRoute(dst: string, gw: string): void {
-  try {
-    Prefix.parse(dst)
-    if (gw !== '') IpAddress.parse(gw)
-  } catch (cause) {
-    throw invalid(`ipam.routes: ${(cause as Error).message}`, cause)
-  }
 }
 
 function invalid(message: string, cause?: unknown): CniError {

@@ -2,12 +2,14 @@
 
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
-import type { Dns, Result, ResultRoute } from '../../lib/cni/result.ts'
+import type { Dns, Result } from '../../lib/cni/result.ts'
 import { podOf } from '../../lib/host/attachment-key.ts'
+import { isRetry } from '../../lib/host/call.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { AddressError } from '../../lib/ip/address.ts'
 import { AllocationError } from '../../lib/ipam/allocation-error.ts'
 import { type Allocation, allocate } from '../../lib/ipam/allocator.ts'
+import { toResultRoute } from '../../lib/ipam/route-fields.ts'
 import { change, read } from './leases.ts'
 import { type HostLocalNetconf, parseNetconf, readDataDir } from './netconf.ts'
 import { parseResolvConf } from './resolv-conf.ts'
@@ -56,7 +58,11 @@ function lease(ports: Ports, request: Request, netconf: HostLocalNetconf): Alloc
   const holder = { network, containerId, ifname, ...podOf(request) }
   const wanted = { ...holder, sets, requested, nowMs, coolDownMs: coolDown * 1000, sticky }
   try {
-    const allocations = change(ports, { network, dataDir, claimsNew: true }, (tx) => allocate(tx, wanted))
+    const allocations = change(ports, { network, dataDir, claimsNew: true }, (tx) => {
+      // The first try of this call may have come so far.
+      if (isRetry(request)) tx.release(network, { containerId, ifname }, nowMs)
+      return allocate(tx, wanted)
+    })
     logCooling(ports, allocations, { network, coolDown })
     return allocations
   } catch (cause) {
@@ -85,20 +91,6 @@ function readDns({ files }: Ports, { resolvConf }: HostLocalNetconf): Dns | unde
     })
   }
   return parseResolvConf(text)
-}
-
-type Route = HostLocalNetconf['routes'][number]
-
-function toResultRoute({ dst, gw, mtu, advmss, priority, table, scope }: Route): ResultRoute {
-  return {
-    dst,
-    ...(gw === '' ? {} : { gw }),
-    ...(mtu === 0 ? {} : { mtu }),
-    ...(advmss === 0 ? {} : { advmss }),
-    ...(priority === 0 ? {} : { priority }),
-    ...(table === undefined ? {} : { table }),
-    ...(scope === undefined ? {} : { scope }),
-  }
 }
 
 /** A text that is no address is explained: which part of it, and why. */

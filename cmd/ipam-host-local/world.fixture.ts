@@ -6,6 +6,7 @@ import type { Kernel } from '../../lib/host/kernel.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import type { LeaseStore } from '../../lib/ipam/lease-store.ts'
 import { MemoryLeaseStore } from '../../lib/ipam/lease-store-memory.ts'
+import { silentLog } from '../../lib/log/log.ts'
 import { MemoryAttachmentStore } from '../../lib/state/attachments-memory.ts'
 import { plugin } from './plugin.ts'
 
@@ -105,6 +106,7 @@ export class World {
       clock: { nowMs: () => this.nowMs },
       log: {
         isDebug: false,
+        child: () => silentLog,
         debug: () => undefined,
         info: (fields, message) => void this.logged.push(`info ${message} ${JSON.stringify(fields)}`),
         error: (fields, message) => void this.logged.push(`error ${message} ${JSON.stringify(fields)}`),

@@ -19,6 +19,7 @@ const ABOUT = {
   plugins: PLUGINS,
   upstreamNames: { bridge: 'cni-bridge', 'host-local': 'ipam-host-local' },
   openPorts: () => Promise.reject(new Error('no command here opens ports')),
+  runDaemon: () => Promise.reject(new Error('no command here is the daemon')),
 }
 
 const ROWS = [
@@ -27,7 +28,7 @@ const ROWS = [
   {
     words: ['help'],
     exitStatus: 0,
-    stdout: /podwire install DIR.*cni-bridge, ipam-host-local/s,
+    stdout: /podwire install DIR.*cni-bridge.*ipam-host-local/s,
     stderr: /^$/,
   },
   { words: [], exitStatus: 2, stdout: /^$/, stderr: /podwire install DIR/ },
@@ -37,13 +38,13 @@ const ROWS = [
     words: ['install'],
     exitStatus: 2,
     stdout: /^$/,
-    stderr: /^usage: podwire install DIR \[--upstream-names\]\n$/,
+    stderr: /^usage: podwire install DIR \[--shim\] \[--upstream-names\]\n$/,
   },
   {
     words: ['install', 'a', 'b'],
     exitStatus: 2,
     stdout: /^$/,
-    stderr: /^usage: podwire install DIR \[--upstream-names\]\n$/,
+    stderr: /^usage: podwire install DIR \[--shim\] \[--upstream-names\]\n$/,
   },
   {
     words: ['install', '/nonexistent'],
@@ -67,7 +68,7 @@ test('install puts the executable and its names into the directory, again and ag
     t.equal((await run(['install', directory], { ...ABOUT, executable })).exitStatus, 0)
     t.same(
       readdirSync(directory).sort(),
-      ['cni-bridge', 'ipam-host-local', 'podwire'],
+      [...PLUGINS.map(({ name }) => name), 'podwire'].sort(),
       'and leaves nothing else',
     )
     t.equal(readFileSync(join(directory, 'cni-bridge'), 'utf8'), content)
@@ -82,8 +83,19 @@ test('install leaves the executable alone when it runs from the directory', asyn
   chmodSync(executable, 0o755)
   const before = lstatSync(executable).ino
   const { stdout } = await run(['install', directory], { ...ABOUT, executable })
-  t.match(stdout, `${executable}: is what is running\n`)
+  t.match(stdout, `${executable}: is what is there\n`)
   t.equal(lstatSync(executable).ino, before)
+})
+
+test('install makes the names the shim’s, beside the executable, when asked to', async (t) => {
+  const root = t.testdir({ from: { podwire: 'it', 'podwire-shim': 'asks' }, bin: { 'cni-bridge': 'older' } })
+  const executable = join(root, 'from', 'podwire')
+  const { exitStatus } = await run(['install', join(root, 'bin'), '--shim'], { ...ABOUT, executable })
+  t.equal(exitStatus, 0)
+  t.equal(readlinkSync(join(root, 'bin', 'cni-bridge')), 'podwire-shim')
+  t.equal(readFileSync(join(root, 'bin', 'cni-bridge'), 'utf8'), 'asks')
+  t.equal(statSync(join(root, 'bin', 'podwire-shim')).mode & 0o777, 0o755)
+  t.equal(readFileSync(join(root, 'bin', 'podwire'), 'utf8'), 'it')
 })
 
 test('install adds upstream’s names when asked to', async (t) => {
@@ -93,12 +105,9 @@ test('install adds upstream’s names when asked to', async (t) => {
     executable: join(root, 'source'),
   })
   t.equal(exitStatus, 0)
-  t.same(readdirSync(join(root, 'bin')).sort(), [
-    'bridge',
-    'cni-bridge',
-    'host-local',
-    'ipam-host-local',
-    'podwire',
-  ])
+  t.same(
+    readdirSync(join(root, 'bin')).sort(),
+    ['bridge', 'host-local', ...PLUGINS.map(({ name }) => name), 'podwire'].sort(),
+  )
   t.equal(readlinkSync(join(root, 'bin', 'host-local')), 'podwire')
 })

@@ -13,6 +13,8 @@ export interface About {
   /** Upstream's names and ours. */
   readonly upstreamNames: Readonly<Record<string, string>>
   readonly openPorts: () => Promise<Ports>
+  /** Serves calls until the process is told to stop. */
+  readonly runDaemon: (socketPath: string | undefined) => Promise<void>
 }
 
 export interface Outcome {
@@ -34,9 +36,9 @@ interface Command {
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   install: {
-    usage: 'install DIR [--upstream-names]',
+    usage: 'install DIR [--shim] [--upstream-names]',
     summary: 'put the executable and its plugin names into DIR, such as /opt/cni/bin',
-    options: { 'upstream-names': { type: 'boolean' } },
+    options: { shim: { type: 'boolean' }, 'upstream-names': { type: 'boolean' } },
     operands: 1,
     run: async ({ operands: [directory = ''], flags, about }) => {
       const { install } = await import('./install.ts')
@@ -44,6 +46,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       return install(directory, {
         executable: about.executable,
         names: [...about.plugins.map(({ name }) => name), ...names],
+        withShim: flags['shim'] === true,
       })
     },
   },
@@ -76,6 +79,16 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: async ({ about }) => {
       const { repair } = await import('./repair.ts')
       return repair(await about.openPorts(), about.plugins)
+    },
+  },
+  daemon: {
+    usage: 'daemon [--socket PATH]',
+    summary: 'serve the calls of the shim, until SIGTERM',
+    options: { socket: { type: 'string' } },
+    operands: 0,
+    run: async ({ flags, about }) => {
+      await about.runDaemon(typeof flags['socket'] === 'string' ? flags['socket'] : undefined)
+      return ''
     },
   },
   version: {

@@ -35,6 +35,7 @@ function makeDirectory(t: Test, ...networks: readonly string[]) {
     plugins: [],
     upstreamNames: {},
     openPorts: async () => ports,
+    runDaemon: async () => undefined,
   }
   return { directory, podwire: (...words: string[]) => run(words, about) }
 }

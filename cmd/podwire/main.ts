@@ -3,6 +3,7 @@
 
 import { basename } from 'node:path'
 
+import type { Plugin } from '../../lib/cni/plugin.ts'
 import type { Outcome } from '../../lib/cni/skel.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import type { Log } from '../../lib/log/log.ts'
@@ -13,21 +14,32 @@ import { version } from './version.ts'
 async function main(): Promise<number> {
   const name = basename(process.argv0)
   const plugin = findPlugin(name)
-  if (plugin === undefined) return runCommand(name)
+  if (plugin === undefined || isDaemonCommand()) return runCommand(name)
   const { invoke } = await import('../../lib/cni/skel.ts')
   const log = await openLog()
   const call = { environment: process.env, readStdin: () => readAll(0) }
-  const outcome = await invoke(plugin, () => openPorts(log), call, { version, name })
+  const outcome = await invoke(plugin, () => openPorts(log, plugin), call, { version, name })
   logOutcome(log, name, outcome)
   await writeAll(2, outcome.stderr)
   const delivered = await writeAll(1, outcome.stdout)
   return delivered ? outcome.exitStatus : 1
 }
 
+/** `ipam-host-local daemon`, as upstream's `dhcp daemon`: a runtime passes no words. */
+function isDaemonCommand(): boolean {
+  return process.argv[2] === 'daemon'
+}
+
 /** Only called when a verb really runs: VERSION and bad input open nothing. */
-async function openPorts(log: Log | undefined): Promise<Ports> {
+async function openPorts(log: Log | undefined, plugin?: Plugin<Ports>): Promise<Ports> {
   const { openPorts: open } = await import('../../lib/host/open-ports.ts')
-  return open({ environment: process.env, executable: process.execPath, findPlugin, log })
+  return open({
+    environment: process.env,
+    executable: process.execPath,
+    findPlugin,
+    log,
+    ...(plugin && { servedPlugin: plugin.name }),
+  })
 }
 
 /** A log that cannot be written must not keep a pod from its network. */
@@ -62,10 +74,29 @@ async function runCommand(name: string): Promise<number> {
     plugins: PLUGINS,
     upstreamNames: UPSTREAM_NAMES,
     openPorts: () => openPorts(undefined),
+    runDaemon,
   })
   await writeAll(2, outcome.stderr)
   await writeAll(1, outcome.stdout)
   return outcome.exitStatus
+}
+
+async function runDaemon(socketPath: string | undefined): Promise<void> {
+  const { runDaemon: run, THREADS } = await import('./daemon.ts')
+  process.env['UV_THREADPOOL_SIZE'] ??= String(THREADS)
+  const stopped = new Promise<string>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve)
+  })
+  await run({
+    socketPath,
+    environment: process.env,
+    executable: process.execPath,
+    version,
+    plugins: PLUGINS,
+    findPlugin,
+    stopped,
+    print: (line) => void writeAll(1, `${line}\n`),
+  })
 }
 
 main().then(

@@ -16,7 +16,7 @@ function makePorts(): Ports {
     const netns = `/run/netns/${containerId}`
     if (containerId !== 'gone') kernel.addNamespace(netns)
     const key = { plugin: 'p', network: 'net', containerId, ifname: 'eth0' }
-    attachments.put({ ...key, netns, record: {}, bootId: BOOT, createdAtMs: 0 })
+    attachments.put({ ...key, netns, record: {}, bootId: BOOT, createdAtMs: 0, isComplete: true })
   }
   return { kernel, attachments } as unknown as Ports
 }

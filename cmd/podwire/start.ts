@@ -18,7 +18,8 @@ async function start(): Promise<void> {
   const name = basename(process.argv0)
   const plugin = findPlugin(name)
   const { CNI_COMMAND: command = '' } = process.env
-  if (plugin === undefined || (command !== '' && command !== 'VERSION')) return loadMain()
+  if (plugin === undefined || process.argv[2] === 'daemon' || (command !== '' && command !== 'VERSION'))
+    return loadMain()
   const nothing = () => Promise.reject(new Error(`${command} opens nothing`))
   const { stdout, stderr, exitStatus } = await invoke(
     plugin,

@@ -5,7 +5,7 @@ import type { Namespace } from '../harness/node.ts'
 import type { Config } from '../harness/plugin.ts'
 import type { Stage } from '../harness/stage.ts'
 import { askPeer, serve } from '../harness/traffic.ts'
-import { addChain, type Chained, chainedConfig, delChain, prepareNode } from './chain.ts'
+import { addChain, type Chained, chainedConfig, delChain, prepareNode } from './bridge-chain.ts'
 
 const OUTSIDE = { 4: '192.0.2.2', 6: '2001:db8:ffff::2' }
 
@@ -20,7 +20,7 @@ interface World {
 }
 
 async function inWorld(stage: Stage, prepare: string, play: (world: World) => Promise<void>): Promise<void> {
-  const { firewall: type } = stage.node.contestant
+  const type = stage.node.contestant.typeOf('firewall')
   const outside = await stage.addOutside()
   const other = {
     name: 'other',
@@ -134,7 +134,7 @@ END`
 
 async function besideOthers(world: World): Promise<void> {
   const { stage, outside, pods, attach, detach } = world
-  const { firewall: type } = stage.node.contestant
+  const type = stage.node.contestant.typeOf('firewall')
   const bare = await attach(pods[1], {}, {})
   const first = await attach(pods[0], {})
   const [{ v4 }] = [addressesOf(first)]
@@ -178,7 +178,8 @@ const oursOnly: Readonly<Record<string, [why: string, play: (stage: Stage) => Pr
         } = world
         const first = await attach(pods[0], {})
         await ask(world, { 'a pod calls outside': [[pods[0], OUTSIDE[4]], 'outside'] })
-        const { firewall: type, directory } = node.contestant
+        const { directory } = node.contestant
+        const type = node.contestant.typeOf('firewall')
         // As `firewall-cmd --reload` does.
         await stage.sh(`nft delete table inet firewalld; ${FIREWALLD}`)
         const { status } = await stage.call('CHECK', pods[0], first.config, { type })
@@ -216,7 +217,7 @@ const badCases = Object.entries(BAD).map(
     title: `firewall refuses when ${what}`,
     async play(stage) {
       const pod = await stage.addPod()
-      const { firewall: type } = stage.node.contestant
+      const type = stage.node.contestant.typeOf('firewall')
       const result = { cniVersion: '1.0.0', interfaces: [], ips: [{ address: '10.1.0.2/24' }] }
       const config = chainedConfig(stage, { type, fields }, result)
       for (const command of ['ADD', 'CHECK']) await stage.call(command, pod, config, { type })

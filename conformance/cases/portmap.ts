@@ -5,7 +5,7 @@ import type { Namespace } from '../harness/node.ts'
 import type { Config } from '../harness/plugin.ts'
 import type { Stage } from '../harness/stage.ts'
 import { askPeer, serve } from '../harness/traffic.ts'
-import { addChain, type Chained, chainedConfig, delChain, prepareNode } from './chain.ts'
+import { addChain, type Chained, chainedConfig, delChain, prepareNode } from './bridge-chain.ts'
 
 const NODE = { 4: '192.0.2.1', 6: '2001:db8:ffff::1' }
 /** The server of the tests listens here. */
@@ -35,7 +35,7 @@ interface World {
 
 /** A host beyond the node, and two namespaces for pods; each says its name and who calls. */
 async function inWorld(stage: Stage, play: (world: World) => Promise<void>): Promise<void> {
-  const { portmap: type } = stage.node.contestant
+  const type = stage.node.contestant.typeOf('portmap')
   const outside = await stage.addOutside()
   await stage.sh('ip addr add 192.0.2.7/24 dev eth0')
   await prepareNode(stage, { type, fields: withPorts([mapping({ hostPort: 1 })]) })
@@ -172,7 +172,7 @@ async function sendingOn(world: World): Promise<void> {
 
 async function delWithNothing(world: World): Promise<void> {
   const { stage, outside, pods, attach, detach } = world
-  const { portmap: type } = stage.node.contestant
+  const type = stage.node.contestant.typeOf('portmap')
   const chained = await attach(pods[0], withPorts(BOTH))
   const bare = { cniVersion: '1.0.0', name: 'net', type }
   await stage.del(pods[0], bare, { type, environment: { CNI_NETNS: '' } })
@@ -182,7 +182,7 @@ async function delWithNothing(world: World): Promise<void> {
 
 async function twoNetworks(world: World): Promise<void> {
   const { stage, outside, pods, attach, detach } = world
-  const { portmap: type } = stage.node.contestant
+  const type = stage.node.contestant.typeOf('portmap')
   const chained = await attach(pods[0], withPorts([mapping()]))
   const main = {
     name: 'other',
@@ -216,7 +216,7 @@ const stories: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
       await twoNetworks(world)
     }),
   'portmap passes a result on as it came': async (stage) => {
-    const { portmap: type } = stage.node.contestant
+    const type = stage.node.contestant.typeOf('portmap')
     await prepareNode(stage, { type, fields: withPorts([mapping({ hostPort: 1 })]) })
     const pod = await stage.addPod()
     for (const cniVersion of ['0.3.1', '0.4.0', '1.0.0']) {
@@ -261,7 +261,8 @@ async function loopbackStaysClosed(world: World): Promise<void> {
 
 async function flushed(world: World): Promise<void> {
   const { stage, outside, pods, attach, detach } = world
-  const { portmap: type, directory } = stage.node.contestant
+  const { directory } = stage.node.contestant
+  const type = stage.node.contestant.typeOf('portmap')
   const first = await attach(pods[0], withPorts([mapping()]))
   await stage.sh('nft flush ruleset')
   const { status } = await stage.call('CHECK', pods[0], first.config, { type })
@@ -310,7 +311,7 @@ const badCases = Object.entries(BAD).map(
     title: `portmap refuses when ${what}`,
     async play(stage) {
       const pod = await stage.addPod()
-      const { portmap: type } = stage.node.contestant
+      const type = stage.node.contestant.typeOf('portmap')
       const result = { cniVersion: '1.0.0', interfaces: [], ips: [{ address: '10.1.0.2/24' }] }
       const config = chainedConfig(stage, { type, fields }, result)
       await stage.watch()

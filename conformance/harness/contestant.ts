@@ -10,8 +10,8 @@ export interface Contestant {
   /** Values of `type` in a config. */
   readonly bridge: string
   readonly hostLocal: string
-  readonly portmap: string
-  readonly firewall: string
+  /** Of a plugin, by its name in upstream's suite. */
+  readonly typeOf: (plugin: string) => string
   /** `network address container/interface`, of all networks below the directory, in order. */
   readonly listLeases: (dataDir: string) => string[]
   /** What the store of attachments still knows. */
@@ -38,8 +38,7 @@ function podwireIn(directory: string): Contestant {
     directory,
     bridge: 'cni-bridge',
     hostLocal: 'ipam-host-local',
-    portmap: 'cni-portmap',
-    firewall: 'cni-firewall',
+    typeOf: (plugin) => (plugin === 'static' ? 'ipam-static' : `cni-${plugin}`),
     listLeases: (dataDir) =>
       query(
         join(dataDir, 'podwire-leases.db'),
@@ -61,8 +60,7 @@ function upstreamIn(directory: string): Contestant {
     directory,
     bridge: 'bridge',
     hostLocal: 'host-local',
-    portmap: 'portmap',
-    firewall: 'firewall',
+    typeOf: (plugin) => plugin,
     listLeases: (dataDir) =>
       listDirectory(dataDir, { directories: true }).flatMap((network) =>
         listDirectory(join(dataDir, network))

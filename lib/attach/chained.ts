@@ -10,6 +10,7 @@ import type { Ports } from '../host/ports.ts'
 import { CHECK_FAILED, requireNoDrift } from './drift.ts'
 import { requirePrevResult } from './prev-result.ts'
 import {
+  completeRecord,
   delRecorded,
   findDeadRecords,
   findRecord,
@@ -53,7 +54,9 @@ export async function addChained<R extends object>(
       removeRecord(ports, request, { recorded: chained, record }),
     )
     putRecord(ports, request, { plugin: chained.plugin, record })
-    return chained.make(ports, request, { record, prevResult })
+    const result = await chained.make(ports, request, { record, prevResult })
+    completeRecord(ports, request, chained.plugin)
+    return result
   })
 }
 

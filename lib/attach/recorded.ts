@@ -5,6 +5,7 @@ import { delegateDel } from '../cni/delegate.ts'
 import type { Garbage } from '../cni/plugin.ts'
 import type { Request } from '../cni/request.ts'
 import { attachmentKey, podOf } from '../host/attachment-key.ts'
+import { callOf } from '../host/call.ts'
 import { Failures } from '../host/failures.ts'
 import { asDel, isValid, listValid } from '../host/garbage.ts'
 import type { Ports } from '../host/ports.ts'
@@ -41,11 +42,18 @@ export function putRecord<R extends object>(
   attachments.put({
     ...attachmentKey(plugin, request),
     ...podOf(request),
+    ...callOf(request),
     netns: request.netns,
     record,
     bootId,
     createdAtMs: clock.nowMs(),
+    isComplete: false,
   })
+}
+
+/** When all of it is made: from now on it is a live attachment's. */
+export function completeRecord({ attachments }: Ports, request: Request, plugin: string): void {
+  attachments.complete(attachmentKey(plugin, request))
 }
 
 /** DEL. @returns false when nothing is recorded: never added, deleted already, or added by another plugin */

@@ -2,11 +2,12 @@
 
 import type { Conntrack } from '../conntrack/conntrack.ts'
 import { ConntrackSocket } from '../conntrack/conntrack-socket.ts'
-import type { Trace } from '../netlink/connection.ts'
-import { NETLINK_NETFILTER, NETLINK_ROUTE, openSocket } from '../netlink/socket.ts'
+import type { Trace, Transport } from '../netlink/connection.ts'
+import { exchangeOnThread, NETLINK_NETFILTER, NETLINK_ROUTE, openSocket } from '../netlink/socket.ts'
 import { Netns } from '../netns/netns.ts'
 import type { Nft } from '../nftables/nft.ts'
 import { NftSocket } from '../nftables/nft-socket.ts'
+import { LinkDeletion } from '../rtnl/link-deletion.ts'
 import type { Rtnl } from '../rtnl/rtnl.ts'
 import { RtnlSocket } from '../rtnl/rtnl-socket.ts'
 import { ProcSysctl, type Sysctl } from '../sysctl/sysctl.ts'
@@ -31,21 +32,30 @@ export interface Kernel {
   close(): void
 }
 
+export interface KernelOptions {
+  readonly trace?: Trace | undefined
+  /**
+   * For a process that serves many calls: the node's links are deleted on other threads, at most so many at a time,
+   * which must be fewer than libuv has (UV_THREADPOOL_SIZE).
+   */
+  readonly deletionThreads?: number
+}
+
 export class LiveKernel implements Kernel {
-  readonly #trace: Trace | undefined
+  readonly #options: KernelOptions
   #host: Namespace | undefined
 
-  constructor(trace?: Trace) {
-    this.#trace = trace
+  constructor(options: KernelOptions = {}) {
+    this.#options = options
   }
 
   get host(): Namespace {
-    this.#host ??= new LiveNamespace(Netns.own(), this.#trace)
+    this.#host ??= new LiveNamespace(Netns.own(), this.#options)
     return this.#host
   }
 
   openNamespace(path: string): Namespace {
-    return new LiveNamespace(Netns.open(path), this.#trace)
+    return new LiveNamespace(Netns.open(path), { trace: this.#options.trace })
   }
 
   close(): void {
@@ -57,14 +67,14 @@ export class LiveKernel implements Kernel {
 class LiveNamespace implements Namespace {
   readonly sysctl: Sysctl
   readonly #netns: Netns
-  readonly #trace: Trace | undefined
+  readonly #options: KernelOptions
   #rtnl: Rtnl | undefined
   #nft: Nft | undefined
   #conntrack: Conntrack | undefined
 
-  constructor(netns: Netns, trace: Trace | undefined) {
+  constructor(netns: Netns, options: KernelOptions) {
     this.#netns = netns
-    this.#trace = trace
+    this.#options = options
     this.sysctl = new ProcSysctl(netns)
   }
 
@@ -77,20 +87,31 @@ class LiveNamespace implements Namespace {
   }
 
   get rtnl(): Rtnl {
-    const open = (groups?: readonly number[]) => this.#netns.enter(() => openSocket(NETLINK_ROUTE, groups))
-    this.#rtnl ??= new RtnlSocket(open, this.#trace)
+    if (this.#rtnl === undefined) {
+      const open = (groups?: readonly number[]) => this.#netns.enter(() => openSocket(NETLINK_ROUTE, groups))
+      this.#rtnl = new RtnlSocket(open, { trace: this.#options.trace, deletion: this.#makeDeletion(open) })
+    }
     return this.#rtnl
   }
 
   get nft(): Nft {
-    this.#nft ??= new NftSocket(() => this.#netns.enter(() => openSocket(NETLINK_NETFILTER)), this.#trace)
+    const open = () => this.#netns.enter(() => openSocket(NETLINK_NETFILTER))
+    this.#nft ??= new NftSocket(open, this.#options.trace)
     return this.#nft
   }
 
   get conntrack(): Conntrack {
     const open = () => this.#netns.enter(() => openSocket(NETLINK_NETFILTER))
-    this.#conntrack ??= new ConntrackSocket(open, this.#trace)
+    this.#conntrack ??= new ConntrackSocket(open, this.#options.trace)
     return this.#conntrack
+  }
+
+  #makeDeletion(open: (groups?: readonly number[]) => Transport): LinkDeletion | undefined {
+    const { trace, deletionThreads: threads } = this.#options
+    if (threads === undefined) return undefined
+    const exchange = (datagram: Uint8Array, seq: number) =>
+      this.#netns.enter(() => exchangeOnThread(NETLINK_ROUTE, datagram, seq)).answer
+    return new LinkDeletion({ open, exchange, trace, threads })
   }
 
   close(): void {

@@ -2,26 +2,29 @@
 // close when the process ends.
 
 import { readFileSync, statSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createDelegateExec } from '../cni/delegate-exec.ts'
 import type { Plugin } from '../cni/plugin.ts'
 import type { LeaseStore } from '../ipam/lease-store.ts'
 import { SqliteLeaseStore } from '../ipam/lease-store-sqlite.ts'
 import { type Log, silentLog } from '../log/log.ts'
+import { loadNative } from '../native/native.ts'
 import type { Trace } from '../netlink/connection.ts'
 import type { AttachmentStore } from '../state/attachments.ts'
 import { SqliteAttachmentStore } from '../state/attachments-sqlite.ts'
 import { bootId } from '../state/boot.ts'
+import { callKey, LOCKS_FILE, lockCall } from './call-lock.ts'
 import { systemClock } from './clock.ts'
 import { LiveKernel } from './kernel.ts'
 import type { Files, Ports } from './ports.ts'
 import { randomBytes } from './random.ts'
+import { stateDirOf } from './state-dir.ts'
 
-/** Gone after a reboot, as is all that it tells of. */
-const DEFAULT_STATE_DIR = '/run/podwire'
 const ATTACHMENTS_FILE = 'attachments.db'
 /** Inside `ipam.dataDir`, beside upstream's directories of one network each. */
 const LEASES_FILE = 'podwire-leases.db'
+/** Its name beside the executable (`podwire install --shim`). */
+const SHIM = 'podwire-shim'
 
 export interface HostOptions {
   /** PODWIRE_STATE_DIR: where attachments are recorded. PODWIRE_TRACE: `netlink` prints every message to stderr. */
@@ -31,17 +34,24 @@ export interface HostOptions {
   /** Our own plugins, by our names and by upstream's. */
   readonly findPlugin: (type: string) => Plugin<Ports> | undefined
   readonly log?: Log | undefined
+  /** Of a process that serves one call of this plugin: the call's attachment is locked until it ends. */
+  readonly servedPlugin?: string
+  /** Of a process that serves many calls. @see KernelOptions */
+  readonly deletionThreads?: number
 }
 
-export function openPorts({ environment, executable, findPlugin, log = silentLog }: HostOptions): Ports {
-  const { PODWIRE_STATE_DIR, PODWIRE_TRACE: trace } = environment
-  const stateDir = PODWIRE_STATE_DIR || DEFAULT_STATE_DIR
+export function openPorts(options: HostOptions): Ports {
+  const { environment, executable, findPlugin, log = silentLog, deletionThreads } = options
+  const stateDir = stateDirOf(environment)
+  const key = options.servedPlugin === undefined ? undefined : callKey(options.servedPlugin, environment)
+  if (key !== undefined) lockCall(`${stateDir}/${LOCKS_FILE}`, key, loadNative().lockByte)
   const boot = once(() => bootId((path) => files.find(path)))
   const attachments = once(() =>
     SqliteAttachmentStore.open(`${stateDir}/${ATTACHMENTS_FILE}`, { bootId: boot() }),
   )
   const leases = new Map<string, LeaseStore>()
-  const kernel = new LiveKernel(trace === 'netlink' ? traceToStderr : traceToLog(log))
+  const trace = environment['PODWIRE_TRACE'] === 'netlink' ? traceToStderr : traceToLog(log)
+  const kernel = new LiveKernel({ trace, ...(deletionThreads === undefined ? {} : { deletionThreads }) })
   const openLeases = (dataDir: string) => {
     const store =
       leases.get(dataDir) ?? SqliteLeaseStore.open(`${dataDir}/${LEASES_FILE}`, { bootId: boot() })
@@ -65,7 +75,11 @@ export function openPorts({ environment, executable, findPlugin, log = silentLog
     get bootId() {
       return boot()
     },
-    close: () => kernel.close(),
+    close() {
+      kernel.close()
+      for (const store of leases.values()) store.close()
+      if (attachments.isMade()) attachments().close()
+    },
   }
 }
 
@@ -76,15 +90,19 @@ interface Delegation extends Pick<HostOptions, 'executable' | 'findPlugin'> {
 
 /**
  * A delegate that is ours runs in this process (a second start of Node.js costs 20 ms). By our own
- * name it always is; by upstream's only where the file that CNI_PATH has under it is this executable.
+ * name it always is; by upstream's only where the file that CNI_PATH has under it is this executable, or the shim beside
+ * it.
  */
 function findOwnPlugin({ type, path, executable, findPlugin }: Delegation): Plugin<never> | undefined {
   const plugin = findPlugin(type)
   if (plugin === undefined || plugin.name === type) return plugin
-  const own = statSync(executable)
   const files = path.map((directory) => statSync(join(directory, type), { throwIfNoEntry: false }))
   const found = files.find((file) => file?.isFile())
-  return found !== undefined && found.dev === own.dev && found.ino === own.ino ? plugin : undefined
+  const own = [executable, join(dirname(executable), SHIM)].map((file) =>
+    statSync(file, { throwIfNoEntry: false }),
+  )
+  const isOurs = own.some((file) => file !== undefined && file.dev === found?.dev && file.ino === found.ino)
+  return isOurs ? plugin : undefined
 }
 
 const files: Files = {
@@ -107,10 +125,11 @@ const traceToStderr: Trace = (line) => {
   writeSync(2, `${line}\n`)
 }
 
-function once<T>(make: () => T): () => T {
+function once<T>(make: () => T): (() => T) & { isMade(): boolean } {
   let made: { value: T } | undefined
-  return () => {
+  const get = () => {
     made ??= { value: make() }
     return made.value
   }
+  return Object.assign(get, { isMade: () => made !== undefined })
 }

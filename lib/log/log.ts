@@ -13,9 +13,11 @@ export interface Log {
   /** A call, when it is done. */
   info(fields: LogFields, message: string): void
   error(fields: LogFields, message: string): void
+  /** The same log, with these fields in every line. */
+  child(fields: LogFields): Log
 }
 
-export const silentLog: Log = { isDebug: false, debug() {}, info() {}, error() {} }
+export const silentLog: Log = { isDebug: false, debug() {}, info() {}, error() {}, child: () => silentLog }
 
 /** What a line about this call carries: the attachment, the pod, and the trace (W3C Trace Context). */
 export function callFields(environment: Environment): LogFields {

@@ -1,7 +1,7 @@
 // The log that is written, with pino: one JSON object a line. Importing pino costs some 10 ms, so it is loaded only
 // where a log was asked for.
 
-import { type DestinationStream, destination, pino } from 'pino'
+import { type DestinationStream, destination, type Logger, pino } from 'pino'
 import type { Log, LogFields } from './log.ts'
 
 export interface PinoLogOptions {
@@ -21,10 +21,15 @@ export function openPinoLog({ target, level = 'info', fields }: PinoLogOptions):
     { level, base: { pid: process.pid, ...fields }, timestamp: pino.stdTimeFunctions.isoTime },
     stream,
   )
+  return wrap(logger)
+}
+
+function wrap(logger: Logger): Log {
   return {
     isDebug: logger.isLevelEnabled('debug'),
     debug: (more, message) => logger.debug(more, message),
     info: (more, message) => logger.info(more, message),
     error: (more, message) => logger.error(more, message),
+    child: (fields) => wrap(logger.child(fields)),
   }
 }

@@ -19,8 +19,31 @@ export interface Native {
    * @returns false when another holds the lock
    */
   flock(fd: number, operation: number, timeoutMs: number): boolean
-  /** Sets extended errors (and strict checking, on rtnetlink) on the netlink socket bound to `port`. */
-  configureNetlink(protocol: number, port: number): void
+  /**
+   * Locks or unlocks one byte of a file, against other processes: those who share the descriptor share the lock.
+   *
+   * @param offset  the byte, 0 to 2^53 - 1; the file need not be that long
+   * @param timeoutMs  how long it may block the thread
+   * @returns false when another holds the lock
+   */
+  lockByte(fd: number, offset: number, lock: boolean, timeoutMs: number): boolean
+  /**
+   * Sets extended errors (and strict checking, on rtnetlink) on the netlink socket bound to `port`.
+   *
+   * @returns its descriptor
+   */
+  configureNetlink(protocol: number, port: number): number
+  /** Sends one datagram on a netlink socket. */
+  send(fd: number, datagram: Uint8Array): void
+  /** A datagram that has come already. @returns undefined when there is none */
+  receive(fd: number): Uint8Array | undefined
+  /**
+   * Sends a datagram from a socket of its own in the namespace of the calling thread, and waits on another thread.
+   *
+   * @param seq  the sequence number of the message whose acknowledgement ends it
+   * @returns the errno that the kernel answers, 0 for success
+   */
+  exchange(protocol: number, datagram: Uint8Array, seq: number): Promise<number>
   /** _exit(2): no handlers, no flushing. */
   exit(status: number): never
   abort(): never

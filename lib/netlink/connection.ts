@@ -1,8 +1,8 @@
 // A conversation with the kernel over one netlink socket: requests out, replies matched by sequence number,
 // acknowledgements and errors understood, interrupted dumps repeated. Knows no family.
 //
-// The kernel works synchronously: when send(2) returns, the replies are already queued on the socket. A request
-// therefore costs one send and one turn of the event loop.
+// The kernel works synchronously: when send(2) returns, the replies are already queued on the socket. They are taken
+// from there at once; only what is not there yet (it never was seen) is left to the event loop and to a deadline.
 
 import { attributeTable, readAttributes } from './attributes.ts'
 import { ByteWriter } from './byte-writer.ts'
@@ -28,6 +28,8 @@ import type { MessageKind, Request } from './request.ts'
 /** One socket's raw datagrams. */
 export interface Transport {
   send(datagram: Uint8Array): void
+  /** A datagram that has come already; what is not taken this way goes to the handlers. @returns undefined for none */
+  receive?(): Uint8Array | undefined
   /** The handlers are set once, before the first send. An error is one of the socket: ENOBUFS, say. */
   listen(
     onDatagram: (datagram: Uint8Array) => void,
@@ -64,7 +66,7 @@ interface Pending {
   readonly replies: Message[]
   readonly errors: NetlinkError[]
   interrupted: boolean
-  readonly timer: NodeJS.Timeout
+  timer: NodeJS.Timeout | undefined
   resolve(replies: Message[]): void
   reject(error: Error): void
 }
@@ -172,15 +174,13 @@ export class Connection {
   #expect(requests: readonly Request[], firstSeq: number, datagram: Uint8Array): Promise<Message[]> {
     const { promise, resolve, reject } = Promise.withResolvers<Message[]>()
     const lastSeq = this.#seq
-    const deadlineMs = this.#options.deadlineMs ?? DEFAULT_DEADLINE_MS
-    const timer = setTimeout(() => this.#expire(lastSeq), deadlineMs)
-    const pending = {
+    const pending: Pending = {
       requests,
       firstSeq,
       replies: [],
       errors: [],
       interrupted: false,
-      timer,
+      timer: undefined,
       resolve,
       reject,
     }
@@ -188,6 +188,7 @@ export class Connection {
     for (let i = 0; i < requests.length; i++) this.#owner.set(firstSeq + i, pending)
     try {
       this.#transport.send(datagram)
+      this.#takeReplies(lastSeq)
     } catch (cause) {
       const errno = (cause as { errno?: number }).errno ?? ENOTCONN
       this.#settle(
@@ -195,7 +196,19 @@ export class Connection {
         new NetlinkError(requests[0]?.operation ?? '', { errno: Math.abs(errno) }, { cause }),
       )
     }
+    if (this.#pending.has(lastSeq)) {
+      const deadlineMs = this.#options.deadlineMs ?? DEFAULT_DEADLINE_MS
+      pending.timer = setTimeout(() => this.#expire(lastSeq), deadlineMs)
+    }
     return promise
+  }
+
+  #takeReplies(lastSeq: number): void {
+    while (this.#pending.has(lastSeq)) {
+      const datagram = this.#transport.receive?.()
+      if (datagram === undefined) return
+      this.#receive(datagram)
+    }
   }
 
   /** Nobody is above this to catch: what cannot be read fails those who wait. */

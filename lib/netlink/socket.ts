@@ -23,10 +23,13 @@ export function openSocket(protocol: number, groups: readonly number[] = []): Tr
     messagePeeking: false,
     msgBufferSize: RECEIVE_BUFFER_BYTES,
   } as never) // its type demands buffer sizes that its code treats as optional
-  loadNative().configureNetlink(protocol, socket.address().port)
+  const native = loadNative()
+  const fd = native.configureNetlink(protocol, socket.address().port)
   for (const group of groups) socket.addMembership(group)
   return {
-    send: (datagram) => socket.send(datagram),
+    // The package sends a second datagram only in the next turn of the event loop.
+    send: (datagram) => native.send(fd, datagram),
+    receive: () => native.receive(fd),
     listen(onDatagram, onError) {
       socket.on('message', onDatagram)
       socket.on('truncatedMessage', () =>
@@ -36,4 +39,19 @@ export function openSocket(protocol: number, groups: readonly number[] = []): Tr
     },
     close: () => socket.close(),
   }
+}
+
+/**
+ * Sends requests from a socket of their own, in the namespace that the calling thread is in now, and waits on another
+ * thread: for what the kernel takes long to answer.
+ *
+ * @param seq  the sequence number of the last message, which asks for an acknowledgement
+ * @returns the errno in it, 0 for success
+ */
+export function exchangeOnThread(
+  protocol: number,
+  datagram: Uint8Array,
+  seq: number,
+): { answer: Promise<number> } {
+  return { answer: loadNative().exchange(protocol, datagram, seq) }
 }

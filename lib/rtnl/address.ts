@@ -11,6 +11,7 @@ export const IFA_F_NODAD = 0x02
 export const IFA_F_DADFAILED = 0x08
 export const IFA_F_TENTATIVE = 0x40
 const IFA_F_PERMANENT = 0x80
+const IFA_F_NOPREFIXROUTE = 0x200
 
 export interface LinkAddress {
   readonly dev: IfIndex
@@ -18,6 +19,8 @@ export interface LinkAddress {
   readonly prefix: Prefix
   /** IPv6: skip duplicate address detection, so that the address is usable at once. */
   readonly noDad?: boolean
+  /** The kernel makes no route to the subnet for it. */
+  readonly noPrefixRoute?: boolean
 }
 
 export interface LinkAddressState extends LinkAddress {
@@ -32,16 +35,20 @@ export interface LinkAddressState extends LinkAddress {
 export function addAddressRequest(address: LinkAddress, operation: string): Request {
   const { prefix } = address
   const bytes = prefix.address.toBytes()
+  const flags =
+    (address.noDad && prefix.family === 6 ? IFA_F_NODAD : 0) |
+    (address.noPrefixRoute ? IFA_F_NOPREFIXROUTE : 0)
   const hasBroadcast = prefix.family === 4 && prefix.length < 31
   return request(RTM_NEWADDR, {
     flags: NLM_F_CREATE | NLM_F_EXCL,
     header: {
       ...addressHeader(address),
-      ifa_flags: address.noDad && prefix.family === 6 ? IFA_F_NODAD : 0,
+      ifa_flags: flags & 0xff,
     },
     attributes: {
       IFA_LOCAL: bytes,
       IFA_ADDRESS: bytes,
+      ...(flags > 0xff ? { IFA_FLAGS: flags } : {}), // all of them: the header has room for eight
       ...(hasBroadcast ? { IFA_BROADCAST: prefix.last().toBytes() } : {}),
     },
     operation,
@@ -81,6 +88,7 @@ export function readAddress(payload: Uint8Array): LinkAddressState | undefined {
     prefix: Prefix.of(IpAddress.fromBytes(bytes), header.ifa_prefixlen),
     scope: header.ifa_scope,
     noDad: (flags & IFA_F_NODAD) !== 0,
+    ...((flags & IFA_F_NOPREFIXROUTE) === 0 ? {} : { noPrefixRoute: true }),
     permanent: (flags & IFA_F_PERMANENT) !== 0,
     tentative: (flags & IFA_F_TENTATIVE) !== 0,
     dadFailed: (flags & IFA_F_DADFAILED) !== 0,

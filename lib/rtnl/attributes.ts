@@ -14,6 +14,11 @@ import {
 } from '../netlink/attributes.ts'
 import { bytes, type Codec, flags, named, s32, string, struct, u8, u16, u32 } from '../netlink/codecs.ts'
 import type { MessageKind } from '../netlink/request.ts'
+import { IFLA_IPVLAN } from './kinds/ipvlan.ts'
+import { IFLA_MACVLAN } from './kinds/macvlan.ts'
+import { IFLA_VLAN } from './kinds/vlan.ts'
+import { IFLA_VRF } from './kinds/vrf.ts'
+import { RTM_NEWQDISC, RTM_NEWTFILTER } from './traffic-attributes.ts'
 
 export const AF_INET = 2
 export const AF_INET6 = 10
@@ -94,6 +99,10 @@ export const IFLA_INFO = attributeTable({
     selected<Record<string, unknown>>('IFLA_INFO_KIND', () => ({
       veth: nested(() => IFLA_VETH),
       bridge: nested(() => IFLA_BR),
+      macvlan: nested(() => IFLA_MACVLAN),
+      ipvlan: nested(() => IFLA_IPVLAN),
+      vlan: nested(() => IFLA_VLAN),
+      vrf: nested(() => IFLA_VRF),
     })),
   ],
   IFLA_INFO_SLAVE_KIND: [4, string],
@@ -214,6 +223,29 @@ export const RTA = attributeTable({
   RTA_TABLE: [15, u32],
 })
 
+export const fibRuleHdr = struct('fib_rule_hdr', [
+  ['family', family],
+  ['dst_len', u8],
+  ['src_len', u8],
+  ['tos', u8],
+  ['table', named(u8, { default: 253, main: 254, local: 255 })],
+  ['res1', u8],
+  ['res2', u8],
+  ['action', named(u8, { lookup: 1, goto: 2, nop: 3, blackhole: 6, unreachable: 7, prohibit: 8 })],
+  ['flags', u32],
+])
+
+export const FRA = attributeTable({
+  FRA_DST: [1, ipAddress],
+  FRA_SRC: [2, ipAddress],
+  FRA_IIFNAME: [3, string],
+  FRA_PRIORITY: [6, u32],
+  FRA_FWMARK: [10, u32],
+  FRA_TABLE: [15, u32],
+  FRA_OIFNAME: [17, string],
+  FRA_PROTOCOL: [21, u8],
+})
+
 function kind<H, T extends MessageKind['attributes']>(
   name: string,
   type: number,
@@ -237,6 +269,9 @@ export const RTM_GETADDR = kind('RTM_GETADDR', 22, ifaddrmsg, IFA)
 export const RTM_NEWROUTE = kind('RTM_NEWROUTE', 24, rtmsg, RTA)
 export const RTM_DELROUTE = kind('RTM_DELROUTE', 25, rtmsg, RTA)
 export const RTM_GETROUTE = kind('RTM_GETROUTE', 26, rtmsg, RTA)
+export const RTM_NEWRULE = kind('RTM_NEWRULE', 32, fibRuleHdr, FRA)
+export const RTM_DELRULE = kind('RTM_DELRULE', 33, fibRuleHdr, FRA)
+export const RTM_GETRULE = kind('RTM_GETRULE', 34, fibRuleHdr, FRA)
 
 /** Multicast group for link changes (linux/rtnetlink.h). */
 export const RTNLGRP_LINK = 1
@@ -249,4 +284,8 @@ export const RTNL_KINDS = [
   RTM_DELADDR,
   RTM_NEWROUTE,
   RTM_DELROUTE,
+  RTM_NEWRULE,
+  RTM_DELRULE,
+  RTM_NEWQDISC,
+  RTM_NEWTFILTER,
 ] as unknown as readonly MessageKind[]

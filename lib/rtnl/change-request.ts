@@ -5,8 +5,11 @@ import { addAddressRequest, deleteAddressRequest } from './address.ts'
 import { addBridgeVlanRequest, deleteBridgeVlanRequest } from './bridge-vlan.ts'
 import { formatChange } from './format.ts'
 import { createLinkRequest, deleteLinkRequest, setLinkRequest } from './link.ts'
+import { addQdiscRequest, deleteQdiscRequest } from './qdisc.ts'
+import { addRedirectRequest } from './redirect.ts'
 import { addRouteRequest, deleteRouteRequest } from './route.ts'
 import type { Change } from './rtnl.ts'
+import { addRuleRequest, deleteRuleRequest } from './rule.ts'
 
 /** @throws RangeError when it cannot be said to the kernel: a value that does not fit its attribute */
 export function toRequest(change: Change): Request {
@@ -26,9 +29,19 @@ export function toRequest(change: Change): Request {
       return addRouteRequest(change.route, operation)
     case 'delete route':
       return deleteRouteRequest(change.route, operation)
+    case 'add rule':
+      return addRuleRequest(change.rule, operation)
+    case 'delete rule':
+      return deleteRuleRequest(change.rule, operation)
     case 'add bridge vlan':
       return addBridgeVlanRequest(change.link, change.vlan, operation)
     case 'delete bridge vlan':
       return deleteBridgeVlanRequest(change.link, change.vlan, operation)
+    case 'add qdisc':
+      return addQdiscRequest(change.dev, change.qdisc, operation)
+    case 'delete qdisc':
+      return deleteQdiscRequest(change.dev, change.parent, operation)
+    case 'add redirect':
+      return addRedirectRequest(change.redirect, operation)
   }
 }

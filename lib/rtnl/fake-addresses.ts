@@ -15,14 +15,18 @@ const MULTICAST6 = Prefix.parse('ff00::/8')
 /** IP6_RT_PRIO_ADDRCONF */
 const CONNECTED_METRIC6 = 256
 
-export function addAddress(stack: FakeStack, { dev, prefix, noDad }: LinkAddress): void {
+export function addAddress(
+  stack: FakeStack,
+  { dev, prefix, noDad, noPrefixRoute = false }: LinkAddress,
+): void {
   const link = stack.findLink(dev)
   if (link === undefined) throw new FakeRefusal('ENODEV', { text: NO_DEVICE[prefix.family] })
   if (prefix.family === 6) checkNew6(link, prefix)
   const others = stack.addresses.filter((other) => other.link === link)
   if (others.some((other) => isTaken(other.prefix, prefix)))
     throw new FakeRefusal('EEXIST', { text: `ipv${prefix.family}: ${TAKEN[prefix.family]}` })
-  stack.addresses.push({ link, prefix, noDad: noDad === true && prefix.family === 6, scope: RT_SCOPE.global })
+  const isChecked = noDad !== true || prefix.family === 4
+  stack.addresses.push({ link, prefix, noDad: !isChecked, noPrefixRoute, scope: RT_SCOPE.global })
   if (link.up) connect(link)
 }
 
@@ -84,7 +88,7 @@ function primaryOf(link: FakeLink, prefix: Prefix): FakeAddress | undefined {
 
 /** Makes the connected routes that are missing. */
 function connect(link: FakeLink): void {
-  for (const { prefix } of link.stack.addresses.filter((address) => address.link === link)) {
+  for (const { prefix } of link.stack.addresses.filter((one) => one.link === link && !one.noPrefixRoute)) {
     const route = connectedRoute(link, prefix)
     const isThere = link.stack.routes.some(
       (other) => other.link === link && other.connected && other.dst.equals(prefix.masked()),
@@ -97,7 +101,7 @@ function connect(link: FakeLink): void {
 function connectedRoute(link: FakeLink, prefix: Prefix): FakeRoute | undefined {
   if (link.kind === undefined) return undefined
   const dst = prefix.masked()
-  const common = { link, dst, table: RT_TABLE_MAIN, connected: true }
+  const common = { link, dst, table: link.master?.vrfTable ?? RT_TABLE_MAIN, connected: true }
   if (prefix.family === 6) return { ...common, scope: RT_SCOPE.global, priority: CONNECTED_METRIC6 }
   const source = primaryOf(link, prefix)?.prefix.address ?? prefix.address
   return prefix.length === 32 ? undefined : { ...common, scope: RT_SCOPE.link, source }
@@ -114,7 +118,8 @@ function addLoopbacks(link: FakeLink): void {
   const own =
     parameters.find(`ipv6/conf/${link.name}/disable_ipv6`) === '1' ? [LOOPBACK4] : [LOOPBACK4, LOOPBACK6]
   for (const prefix of own) {
-    if (!isThere(prefix)) addresses.push({ link, prefix, noDad: false, scope: RT_SCOPE.host })
+    if (!isThere(prefix))
+      addresses.push({ link, prefix, noDad: false, noPrefixRoute: false, scope: RT_SCOPE.host })
   }
 }
 
@@ -132,12 +137,19 @@ export function dropAddresses6(link: FakeLink): void {
   removeWhere(link.stack.routes, (route) => route.link === link && route.dst.family === 6)
 }
 
-export function describeAddress({ link, prefix, noDad, scope }: FakeAddress): LinkAddressState {
+export function describeAddress({
+  link,
+  prefix,
+  noDad,
+  noPrefixRoute,
+  scope,
+}: FakeAddress): LinkAddressState {
   const waitsForCarrier = prefix.family === 6 && !noDad && link.kind !== undefined && !hasCarrier(link)
   return {
     dev: link.index,
     prefix,
     noDad,
+    ...(noPrefixRoute ? { noPrefixRoute } : {}),
     scope,
     permanent: true,
     tentative: waitsForCarrier,

@@ -2,16 +2,19 @@
 
 import { describeVlans } from './fake-bridge-vlans.ts'
 import type { FakeLink, FakeStack } from './fake-stack.ts'
-import { formatRoute, formatVlan } from './format.ts'
+import { formatQdisc, formatRoute, formatRule, formatVlan } from './format.ts'
 
 /** Sorted lines: `link …`, `address br0 10.1.0.1/24`, `route default via 10.1.0.1 dev eth0`. */
-export function dumpStack({ links, addresses, routes }: FakeStack): string {
+export function dumpStack({ links, addresses, routes, rules }: FakeStack): string {
   return [
     ...links.map(formatLink),
     ...addresses.map(({ link, prefix }) => `address ${link.name} ${prefix}`),
     ...routes.map(({ link, connected, ...route }) => {
       return `route ${formatRoute({ ...route, dev: link.name })}${connected ? ' connected' : ''}`
     }),
+    ...rules
+      .filter(({ priority }) => priority > 0 && priority < 32766)
+      .map((rule) => `rule ${formatRule(rule)}`),
   ]
     .sort()
     .map((line) => `${line}\n`)
@@ -25,12 +28,28 @@ function formatLink(link: FakeLink): string {
   return [
     `link ${link.name} ${link.kind ?? 'loopback'} ${link.up ? 'up' : 'down'} mtu ${link.mtu} mac ${link.mac}`,
     ...(link.promisc ? ['promisc'] : []),
+    ...(link.allmulti ? ['allmulti'] : []),
+    ...(link.txQueueLength === 1000 ? [] : [`txqueuelen ${link.txQueueLength}`]),
+    ...formatKind(link),
     ...(link.vlanFiltering ? ['vlan_filtering'] : []),
     ...(master ? [`master ${master.name}`] : []),
     ...(link.hairpin ? ['hairpin'] : []),
     ...(link.isolated ? ['isolated'] : []),
     ...(master?.vlanFiltering ? describeVlans(link).map((vlan) => `vlan ${formatVlan(vlan)}`) : []),
     ...(peer ? [`peer ${peer.name}${elsewhere}`] : []),
+    ...[...link.qdiscs.values()].map((qdisc) => `{ ${formatQdisc(qdisc)} }`),
+    ...link.redirects.map((to) => `redirect ${to?.name ?? 'nowhere'}`),
     ...(link.alias ? [`alias ${JSON.stringify(link.alias)}`] : []),
   ].join(' ')
+}
+
+function formatKind({ stack, parent, macvlanMode, ipvlanMode, vlanId, vrfTable }: FakeLink): string[] {
+  const elsewhere = parent && parent.stack !== stack ? ` in ${parent.stack.label}` : ''
+  const mode = macvlanMode ?? ipvlanMode
+  return [
+    ...(parent ? [`on ${parent.name}${elsewhere}`] : []),
+    ...(mode ? [`mode ${mode}`] : []),
+    ...(vlanId === undefined ? [] : [`id ${vlanId}`]),
+    ...(vrfTable === undefined ? [] : [`table ${vrfTable}`]),
+  ]
 }

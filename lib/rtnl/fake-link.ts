@@ -11,6 +11,7 @@ export function portsOf(bridge: FakeLink): FakeLink[] {
 
 export function hasCarrier(link: FakeLink): boolean {
   if (link.kind === 'veth') return link.up && link.peer?.up === true
+  if (link.parent) return link.parent.up && hasCarrier(link.parent)
   if (link.kind === 'bridge') return isUntouched(link) || portsOf(link).some(isForwarding)
   return true
 }
@@ -27,7 +28,10 @@ function isForwarding(port: FakeLink): boolean {
 function operstate(link: FakeLink): Link['operstate'] {
   if (!link.up) return 'DOWN'
   if (hasCarrier(link))
-    return link.kind === 'veth' || (link.kind === 'bridge' && !isUntouched(link)) ? 'UP' : 'UNKNOWN'
+    return link.kind === 'veth' || link.parent || (link.kind === 'bridge' && !isUntouched(link))
+      ? 'UP'
+      : 'UNKNOWN'
+  if (link.parent) return 'LOWERLAYERDOWN'
   // The kernel looks the other end's index up among its own links, even when that end is in another namespace.
   const lower = link.peer && link.stack.findLink(link.peer.index)
   return lower && lower !== link && !hasCarrier(lower) ? 'LOWERLAYERDOWN' : 'DOWN'
@@ -44,8 +48,13 @@ export function describeLink(link: FakeLink): Link {
     lowerUp: link.up && hasCarrier(link),
     operstate: operstate(link),
     promisc: link.promisc,
+    ...(link.allmulti ? { allmulti: true } : {}),
+    txQueueLength: link.txQueueLength,
+    ...describeKind(link),
     ...(link.kind === undefined ? {} : { kind: link.kind }),
-    ...(master === undefined ? {} : { master: master.index, bridgePort: describePort(link) }),
+    ...(master === undefined
+      ? {}
+      : { master: master.index, ...(master.kind === 'bridge' ? { bridgePort: describePort(link) } : {}) }),
     ...(peer === undefined ? {} : { peerIndex: peer.index }),
     ...(peer === undefined || peer.stack === stack ? {} : { peerNetnsid: stack.netnsidOf(peer.stack) }),
     ...(link.alias === '' ? {} : { alias: link.alias }),
@@ -59,4 +68,17 @@ export function describeLink(link: FakeLink): Link {
 function describePort(link: FakeLink): NonNullable<Link['bridgePort']> {
   const { hairpin, isolated } = link
   return { state: isForwarding(link) ? 'forwarding' : 'disabled', hairpin, isolated }
+}
+
+function describeKind({ stack, parent, macvlanMode, ipvlanMode, vlanId, vrfTable }: FakeLink): Partial<Link> {
+  return {
+    ...(parent === undefined ? {} : { parentIndex: parent.index }),
+    ...(parent === undefined || parent.stack === stack
+      ? {}
+      : { parentNetnsid: stack.netnsidOf(parent.stack) }),
+    ...(macvlanMode === undefined ? {} : { macvlanMode }),
+    ...(ipvlanMode === undefined ? {} : { ipvlanMode }),
+    ...(vlanId === undefined ? {} : { vlanId }),
+    ...(vrfTable === undefined ? {} : { vrfTable }),
+  }
 }

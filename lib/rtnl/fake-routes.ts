@@ -71,7 +71,7 @@ function complete(link: FakeLink, { dev: _, ...route }: Route): FakeRoute {
     scope:
       route.dst.family === 6 ? RT_SCOPE.global : (route.scope ?? (isLink ? RT_SCOPE.link : RT_SCOPE.global)),
     ...(route.dst.family === 6 ? { priority: route.priority || DEFAULT_METRIC6 } : {}),
-    connected: false,
+    connected: route.connected ?? false,
   }
 }
 

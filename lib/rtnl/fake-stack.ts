@@ -1,23 +1,37 @@
 // The fake kernel's network stack of one namespace: its links, addresses and routes. Changes are made by fake-links.ts,
-// fake-addresses.ts and fake-routes.ts.
+// fake-addresses.ts, fake-routes.ts and fake-traffic.ts.
 
 import type { constants } from 'node:os'
 import type { MacAddress } from '../ip/mac.ts'
 import type { Prefix } from '../ip/prefix.ts'
 import type { BridgeVlan } from './bridge-vlan.ts'
-import type { IfIndex, IfName, LinkRef } from './link.ts'
+import { firstRules } from './fake-rules.ts'
+import type { KernelFeature } from './kernel-feature.ts'
+import type { IpvlanMode } from './kinds/ipvlan.ts'
+import type { MacvlanMode } from './kinds/macvlan.ts'
+import type { IfIndex, IfName, LinkRef, NewLink } from './link.ts'
+import type { Qdisc, QdiscParent } from './qdisc.ts'
 import type { Route } from './route.ts'
+import type { RuleState } from './rule.ts'
 
 export interface FakeLink {
   stack: FakeStack
-  readonly index: IfIndex
+  index: IfIndex
   name: IfName
   /** Absent for loopback. */
-  readonly kind?: 'bridge' | 'veth'
+  readonly kind?: NewLink['kind']
   mac: MacAddress
   mtu: number
   up: boolean
   promisc: boolean
+  allmulti: boolean
+  txQueueLength: number
+  /** The link that it lies on. */
+  readonly parent?: FakeLink
+  readonly macvlanMode?: MacvlanMode
+  readonly ipvlanMode?: IpvlanMode
+  readonly vlanId?: number
+  readonly vrfTable?: number
   alias: string
   master: FakeLink | undefined
   peer: FakeLink | undefined
@@ -27,6 +41,9 @@ export interface FakeLink {
   readonly vlanFiltering: boolean
   /** Of a bridge or a port of one, by their ids. */
   readonly vlans: Map<number, Omit<BridgeVlan, 'vid' | 'vidEnd'>>
+  readonly qdiscs: Map<QdiscParent, Qdisc>
+  /** Of the ingress qdisc: where what it receives goes. Undefined when that link is gone. */
+  readonly redirects: (FakeLink | undefined)[]
   hadPorts: boolean
   /** A bridge follows the lowest MAC and MTU of its ports until it is given its own. */
   ownMac: boolean
@@ -37,6 +54,7 @@ export interface FakeAddress {
   readonly link: FakeLink
   readonly prefix: Prefix
   readonly noDad: boolean
+  readonly noPrefixRoute: boolean
   /** 0 global, 254 host. */
   readonly scope: number
 }
@@ -61,6 +79,8 @@ export interface LinkParameters {
 export interface KernelFeatures {
   /** CONFIG_BRIDGE_VLAN_FILTERING */
   readonly bridgeVlanFiltering: boolean
+  /** Kinds of links, qdiscs and actions that it was built without. */
+  readonly missing?: readonly KernelFeature[]
 }
 
 /**
@@ -75,8 +95,8 @@ export class FakeNetwork {
   readonly features: KernelFeatures
   readonly refuse: Refuse
   readonly #byFd = new Map<number, FakeStack>()
+  readonly #all: FakeStack[] = []
   readonly #watchers = new Set<() => void>()
-  #stacks = 0
   #lastFd = 100
 
   constructor(features: KernelFeatures, refuse: Refuse = () => undefined) {
@@ -84,8 +104,14 @@ export class FakeNetwork {
     this.refuse = refuse
   }
 
-  nextStack(): number {
-    return ++this.#stacks
+  /** @returns its number */
+  enroll(stack: FakeStack): number {
+    return this.#all.push(stack)
+  }
+
+  /** Of all namespaces. */
+  listLinks(): FakeLink[] {
+    return this.#all.flatMap(({ links }) => links)
   }
 
   /** A descriptor for the namespace: numbers are not used again. */
@@ -113,6 +139,14 @@ export class FakeNetwork {
   }
 }
 
+/** What a link has from its making. */
+export type GivenToLink = Partial<
+  Pick<
+    FakeLink,
+    'kind' | 'mac' | 'mtu' | 'vlanFiltering' | 'parent' | 'macvlanMode' | 'ipvlanMode' | 'vlanId' | 'vrfTable'
+  >
+>
+
 export class FakeStack {
   readonly network: FakeNetwork
   /** For dumps: the path of the namespace. */
@@ -123,6 +157,8 @@ export class FakeStack {
   readonly addresses: FakeAddress[] = []
   /** Among routes to one destination with one metric, the first is used. */
   readonly routes: FakeRoute[] = []
+  /** Of each family in the order in which they are asked. */
+  readonly rules: RuleState[] = firstRules()
   readonly #netnsids: FakeStack[] = []
   #lastIndex = 0
 
@@ -130,7 +166,7 @@ export class FakeStack {
     this.network = network
     this.label = label
     this.parameters = parameters
-    this.number = network.nextStack()
+    this.number = network.enroll(this)
     this.addLink('lo', { mac: '00:00:00:00:00:00' as MacAddress, mtu: 65536 })
   }
 
@@ -138,7 +174,7 @@ export class FakeStack {
     return this.links.find((link) => (typeof ref === 'number' ? link.index === ref : link.name === ref))
   }
 
-  addLink(name: IfName, given: Partial<Pick<FakeLink, 'kind' | 'mac' | 'mtu' | 'vlanFiltering'>>): FakeLink {
+  addLink(name: IfName, given: GivenToLink): FakeLink {
     const index = ++this.#lastIndex as IfIndex
     const link: FakeLink = {
       stack: this,
@@ -148,6 +184,8 @@ export class FakeStack {
       mtu: 1500,
       up: false,
       promisc: false,
+      allmulti: false,
+      txQueueLength: 1000,
       alias: '',
       master: undefined,
       peer: undefined,
@@ -155,6 +193,8 @@ export class FakeStack {
       isolated: false,
       vlanFiltering: false,
       vlans: new Map(),
+      qdiscs: new Map(),
+      redirects: [],
       hadPorts: false,
       ownMac: given.mac !== undefined,
       ownMtu: false,
@@ -163,6 +203,16 @@ export class FakeStack {
     this.links.push(link)
     this.parameters.addLink(name)
     return link
+  }
+
+  /** A link that comes from another namespace keeps its index where that is free. */
+  adoptLink(link: FakeLink): void {
+    const isTaken = this.links.some(({ index }) => index === link.index)
+    link.stack = this
+    if (isTaken) link.index = (this.#lastIndex + 1) as IfIndex
+    this.#lastIndex = Math.max(this.#lastIndex, link.index)
+    this.links.push(link)
+    this.parameters.addLink(link.name)
   }
 
   /** The number by which this namespace knows another one (ip netns list-id), given when first asked for. */

@@ -1,9 +1,11 @@
-// Changes as the `ip` commands that do the same: for errors, the trace, and people.
+// Changes as the `ip`, `bridge` and `tc` commands that do the same: for errors, the trace, and people.
 
 import type { BridgeVlan, BridgeVlanChange } from './bridge-vlan.ts'
-import type { LinkRef, LinkSettings, NewLink } from './link.ts'
+import type { IfIndex, LinkRef, LinkSettings, NewLink, NewVeth } from './link.ts'
+import type { Qdisc } from './qdisc.ts'
 import { type Route, RT_SCOPE, RT_TABLE_MAIN } from './route.ts'
 import type { Change } from './rtnl.ts'
+import type { Rule } from './rule.ts'
 
 export function formatChange(change: Change): string {
   switch (change.change) {
@@ -15,9 +17,9 @@ export function formatChange(change: Change): string {
       return `ip link del ${formatRef(change.link)}`
     case 'add address':
     case 'delete address': {
-      const { prefix, dev, noDad } = change.address
+      const { prefix, dev, noDad, noPrefixRoute } = change.address
       const verb = change.change === 'add address' ? 'add' : 'del'
-      return `ip addr ${verb} ${prefix} ${formatRef(dev)}${noDad && prefix.family === 6 ? ' nodad' : ''}`
+      return `ip addr ${verb} ${prefix} ${formatRef(dev)}${noDad && prefix.family === 6 ? ' nodad' : ''}${noPrefixRoute ? ' noprefixroute' : ''}`
     }
     case 'add route':
     case 'delete route':
@@ -25,7 +27,27 @@ export function formatChange(change: Change): string {
     case 'add bridge vlan':
     case 'delete bridge vlan':
       return `bridge vlan ${change.change === 'add bridge vlan' ? 'add' : 'del'} ${formatRef(change.link)} vid ${formatVlanChange(change.vlan)}`
+    case 'add rule':
+    case 'delete rule': {
+      const { family } = change.rule
+      return `ip${family === 6 ? ' -6' : ''} rule ${change.change === 'add rule' ? 'add' : 'del'} ${formatRule(change.rule)}`
+    }
+    case 'add qdisc':
+      return `tc qdisc add ${formatRef(change.dev)} ${formatQdisc(change.qdisc)}`
+    case 'delete qdisc':
+      return `tc qdisc del ${formatRef(change.dev)} ${change.parent}`
+    case 'add redirect': {
+      const { dev, to } = change.redirect
+      return `tc filter add ${formatRef(dev)} ingress pref 1 u32 match u32 0 0 action mirred egress redirect ${formatRef(to as IfIndex)}`
+    }
   }
+}
+
+/** Rates and sizes in bytes: `root tbf rate 1250000bps burst 20000 limit 51250`, where `bps` is bytes per second. */
+export function formatQdisc(qdisc: Qdisc): string {
+  if (qdisc.kind === 'ingress') return 'ingress'
+  const { rateBytesPerSecond, burstBytes, limitBytes } = qdisc
+  return `root tbf rate ${rateBytesPerSecond}bps burst ${burstBytes} limit ${limitBytes}`
 }
 
 function formatVlanChange({ self, ...vlan }: BridgeVlanChange): string {
@@ -43,17 +65,52 @@ export function formatRef(ref: LinkRef): string {
 }
 
 function formatNewLink(link: NewLink): string {
-  const words = [...endWords(link), `type ${link.kind}`]
-  if (link.kind === 'bridge') {
-    if (link.vlanFiltering !== undefined) words.push(`vlan_filtering ${Number(link.vlanFiltering)}`)
-    return words.join(' ')
-  }
-  words.push('peer', ...endWords(link.peer))
-  if (link.peer.netnsFd !== undefined) words.push(`netns /proc/self/fd/${link.peer.netnsFd}`)
-  return words.join(' ')
+  const { parent, netnsFd } = link as { parent?: IfIndex; netnsFd?: number }
+  return [
+    ...(parent === undefined ? [] : [`link #${parent}`]),
+    ...endWords(link),
+    ...netnsWords(netnsFd),
+    `type ${link.kind}`,
+    ...kindWords(link),
+  ].join(' ')
 }
 
-function endWords(end: Partial<NewLink>): string[] {
+function kindWords(link: NewLink): string[] {
+  switch (link.kind) {
+    case 'bridge':
+      return link.vlanFiltering === undefined ? [] : [`vlan_filtering ${Number(link.vlanFiltering)}`]
+    case 'veth':
+      return ['peer', ...endWords(link.peer), ...netnsWords(link.peer.netnsFd)]
+    case 'macvlan': {
+      const { mode, broadcastQueueLength: length } = link
+      return [`mode ${mode}`, ...(length === undefined ? [] : [`bcqueuelen ${length}`])]
+    }
+    case 'ipvlan':
+      return [`mode ${link.mode}`]
+    case 'vlan':
+      return [`id ${link.vlanId}`]
+    case 'vrf':
+      return [`table ${link.table}`]
+    case 'ifb':
+    case 'dummy':
+      return []
+  }
+}
+
+function netnsWords(fd: number | undefined): string[] {
+  return fd === undefined ? [] : [`netns /proc/self/fd/${fd}`]
+}
+
+/** `from 10.1.0.5/32 lookup 100 pref 32765` */
+export function formatRule({ source, table, priority }: Rule): string {
+  return [
+    `from ${source ?? 'all'}`,
+    `lookup ${table}`,
+    ...(priority === undefined ? [] : [`pref ${priority}`]),
+  ].join(' ')
+}
+
+function endWords(end: Partial<Pick<NewVeth, 'name' | 'mac' | 'mtu' | 'master' | 'up'>>): string[] {
   return [
     `name ${end.name}`,
     ...(end.mac === undefined ? [] : [`address ${end.mac}`]),
@@ -71,6 +128,9 @@ function formatSettings(set: LinkSettings): string {
     ...(set.mtu === undefined ? [] : [`mtu ${set.mtu}`]),
     ...(set.alias === undefined ? [] : [`alias ${JSON.stringify(set.alias)}`]),
     ...(set.promisc === undefined ? [] : [`promisc ${onOff(set.promisc)}`]),
+    ...(set.allmulti === undefined ? [] : [`allmulticast ${onOff(set.allmulti)}`]),
+    ...(set.txQueueLength === undefined ? [] : [`txqueuelen ${set.txQueueLength}`]),
+    ...netnsWords(set.netnsFd),
     ...(set.master === undefined ? [] : set.master === 0 ? ['nomaster'] : [`master #${set.master}`]),
     ...(set.hairpin === undefined ? [] : [`type bridge_slave hairpin ${onOff(set.hairpin)}`]),
     ...(set.isolated === undefined ? [] : [`type bridge_slave isolated ${onOff(set.isolated)}`]),

@@ -7,12 +7,18 @@ import type { MessageKind } from '../netlink/request.ts'
 import { readAddress } from './address.ts'
 import { IFLA, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE } from './attributes.ts'
 import { readLink } from './link.ts'
+import { readQdisc } from './qdisc.ts'
+import { readRedirect } from './redirect.ts'
 import { ADDRESSES, LINKS, ROUTES } from './replies.fixture.ts'
 import { readRoutes } from './route.ts'
+import { FILTERS, QDISCS } from './traffic.fixture.ts'
+import { RTM_NEWTFILTER } from './traffic-attributes.ts'
 
 // Reading what is broken throws RangeError, or succeeds: never another error, and never without end.
 
-const captured = [LINKS, ADDRESSES, ROUTES].flatMap((messages): Uint8Array[] => Object.values(messages))
+const captured = [LINKS, ADDRESSES, ROUTES, QDISCS, FILTERS].flatMap((messages): Uint8Array[] =>
+  Object.values(messages),
+)
 
 /** Mostly like the kernel's messages: some bytes changed, and cut off somewhere. */
 const mutated = fc
@@ -36,6 +42,8 @@ const READERS: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
   readLink,
   readAddress,
   readRoutes,
+  readQdisc,
+  readRedirect,
 }
 
 for (const [name, read] of Object.entries(READERS)) {
@@ -56,7 +64,12 @@ for (const [name, read] of Object.entries(READERS)) {
 }
 
 test('formatMessage never throws', async (t) => {
-  const kind = fc.constantFrom(RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE) as unknown as fc.Arbitrary<MessageKind>
+  const kind = fc.constantFrom(
+    RTM_NEWLINK,
+    RTM_NEWADDR,
+    RTM_NEWROUTE,
+    RTM_NEWTFILTER,
+  ) as unknown as fc.Arbitrary<MessageKind>
   fc.assert(
     fc.property(
       kind,

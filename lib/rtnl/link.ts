@@ -15,6 +15,24 @@ import {
   RTM_SETLINK,
 } from './attributes.ts'
 
+import type { NewDummy } from './kinds/dummy.ts'
+import {
+  type IFLA_IPVLAN,
+  type IpvlanMode,
+  ipvlanData,
+  type NewIpvlan,
+  readIpvlanMode,
+} from './kinds/ipvlan.ts'
+import {
+  type IFLA_MACVLAN,
+  type MacvlanMode,
+  macvlanData,
+  type NewMacvlan,
+  readMacvlanMode,
+} from './kinds/macvlan.ts'
+import { type IFLA_VLAN, type NewVlan, vlanData } from './kinds/vlan.ts'
+import { type IFLA_VRF, type NewVrf, vrfData } from './kinds/vrf.ts'
+
 declare const brand: unique symbol
 export type IfIndex = number & { readonly [brand]: 'IfIndex' }
 /** 1–15 characters, no white space, `/` or `:`. */
@@ -27,6 +45,7 @@ export const LOOPBACK_INDEX = 1 as IfIndex
 
 const IFF_UP = 0x1
 const IFF_PROMISC = 0x100
+const IFF_ALLMULTI = 0x200
 const IFF_LOWER_UP = 0x10000
 const RTEXT_FILTER_SKIP_STATS = 8
 const OPERSTATES = ['UNKNOWN', 'NOTPRESENT', 'DOWN', 'LOWERLAYERDOWN', 'TESTING', 'DORMANT', 'UP'] as const
@@ -51,6 +70,10 @@ export interface Link {
   readonly lowerUp: boolean
   readonly operstate: OperState
   readonly promisc: boolean
+  /** Receives all multicast frames. */
+  readonly allmulti?: boolean
+  /** Packets that may wait to be sent. */
+  readonly txQueueLength?: number
   /** `veth`, `bridge`, …; absent for hardware and loopback. */
   readonly kind?: string
   readonly master?: IfIndex
@@ -58,6 +81,15 @@ export interface Link {
   readonly peerIndex?: IfIndex
   /** Set when the other end is in another namespace. */
   readonly peerNetnsid?: number
+  /** Of a link that lies on another: that one's index, in the namespace where it is. */
+  readonly parentIndex?: IfIndex
+  /** Set when it is in another namespace. */
+  readonly parentNetnsid?: number
+  readonly macvlanMode?: MacvlanMode
+  readonly ipvlanMode?: IpvlanMode
+  readonly vlanId?: number
+  /** Of a VRF: its routing table. */
+  readonly vrfTable?: number
   readonly alias?: string
   readonly bridgePort?: BridgePort
   /** Of a bridge. */
@@ -93,7 +125,12 @@ export interface NewVeth extends NewLinkCommon {
   }
 }
 
-export type NewLink = NewBridge | NewVeth
+/** What is sent to it comes back as received by the link that had it before (drivers/net/ifb.c): so it can be shaped. */
+export interface NewIfb extends NewLinkCommon {
+  readonly kind: 'ifb'
+}
+
+export type NewLink = NewBridge | NewVeth | NewIfb | NewMacvlan | NewIpvlan | NewVlan | NewVrf | NewDummy
 
 /** What changes; what is absent stays. */
 export interface LinkSettings {
@@ -102,6 +139,13 @@ export interface LinkSettings {
   readonly mac?: MacAddress
   readonly mtu?: number
   readonly promisc?: boolean
+  readonly allmulti?: boolean
+  readonly txQueueLength?: number
+  /**
+   * Moves the link into the namespace behind it: it is set down, loses addresses and routes, and gets its new name
+   * there, if one is given with it. The name that it has must be free there too, unless a new one is given.
+   */
+  readonly netnsFd?: number
   /** 0 takes the link from its master. */
   readonly master?: IfIndex | 0
   readonly alias?: string
@@ -109,10 +153,14 @@ export interface LinkSettings {
   readonly isolated?: boolean
 }
 
-function flagBits(settings: LinkSettings): { ifi_flags: number; ifi_change: number } {
+function flagBits(settings: Pick<LinkSettings, 'up' | 'promisc' | 'allmulti'>): {
+  ifi_flags: number
+  ifi_change: number
+} {
   const bits = [
     [settings.up, IFF_UP],
     [settings.promisc, IFF_PROMISC],
+    [settings.allmulti, IFF_ALLMULTI],
   ] as const
   let ifi_flags = 0
   let ifi_change = 0
@@ -145,18 +193,47 @@ export function createLinkRequest(link: NewLink, operation: string): Request {
     header: flagBits(link),
     attributes: {
       ...commonAttributes(link),
+      ...placeAttributes(link),
       IFLA_LINKINFO: { IFLA_INFO_KIND: link.kind, ...(data === undefined ? {} : { IFLA_INFO_DATA: data }) },
     },
     operation,
   })
 }
 
-function kindData(link: NewLink): Record<string, unknown> | undefined {
-  if (link.kind === 'bridge') {
-    return link.vlanFiltering === undefined
-      ? undefined
-      : { IFLA_BR_VLAN_FILTERING: Number(link.vlanFiltering) }
+/** Of a link that lies on another: on which, and where it is born. */
+function placeAttributes(link: { parent?: IfIndex; netnsFd?: number } | object): Attributes<typeof IFLA> {
+  const { parent, netnsFd } = link as { parent?: IfIndex; netnsFd?: number }
+  return {
+    ...(parent === undefined ? {} : { IFLA_LINK: parent }),
+    ...(netnsFd === undefined ? {} : { IFLA_NET_NS_FD: netnsFd }),
   }
+}
+
+function kindData(link: NewLink): Record<string, unknown> | undefined {
+  switch (link.kind) {
+    case 'bridge':
+      return bridgeData(link)
+    case 'veth':
+      return vethData(link)
+    case 'macvlan':
+      return macvlanData(link)
+    case 'ipvlan':
+      return ipvlanData(link)
+    case 'vlan':
+      return vlanData(link)
+    case 'vrf':
+      return vrfData(link)
+    case 'ifb':
+    case 'dummy':
+      return undefined
+  }
+}
+
+function bridgeData(link: NewBridge): Record<string, unknown> | undefined {
+  return link.vlanFiltering === undefined ? undefined : { IFLA_BR_VLAN_FILTERING: Number(link.vlanFiltering) }
+}
+
+function vethData(link: NewVeth): Record<string, unknown> {
   const { netnsFd, ...peer } = link.peer
   const attributes = {
     ...commonAttributes(peer),
@@ -184,6 +261,8 @@ export function setLinkRequest(ref: LinkRef, settings: LinkSettings, operation: 
     attributes: {
       ...refAttributes(ref),
       ...commonAttributes(settings),
+      ...(settings.txQueueLength === undefined ? {} : { IFLA_TXQLEN: settings.txQueueLength }),
+      ...placeAttributes({ netnsFd: settings.netnsFd }),
       ...(settings.alias === undefined ? {} : { IFLA_IFALIAS: settings.alias }),
       ...(hasPort ? { IFLA_LINKINFO: { IFLA_INFO_SLAVE_KIND: 'bridge', IFLA_INFO_SLAVE_DATA: port } } : {}),
     },
@@ -193,6 +272,15 @@ export function setLinkRequest(ref: LinkRef, settings: LinkSettings, operation: 
 
 export function deleteLinkRequest(ref: LinkRef, operation: string): Request {
   return request(RTM_DELLINK, { header: refHeader(ref), attributes: refAttributes(ref), operation })
+}
+
+/** Links of one group (`ip link set group`) can be deleted by one message. */
+export function joinGroupRequest(index: IfIndex, group: number, operation: string): Request {
+  return request(RTM_SETLINK, { header: { ifi_index: index }, attributes: { IFLA_GROUP: group }, operation })
+}
+
+export function deleteGroupRequest(group: number, operation: string): Request {
+  return request(RTM_DELLINK, { attributes: { IFLA_GROUP: group }, operation })
 }
 
 export function getLinkRequest(ref: LinkRef, operation: string): Request {
@@ -246,10 +334,12 @@ export function readLink(payload: Uint8Array): Link {
     lowerUp: (header.ifi_flags & IFF_LOWER_UP) !== 0,
     operstate: OPERSTATES[a.IFLA_OPERSTATE ?? 0] ?? 'UNKNOWN',
     promisc: (header.ifi_flags & IFF_PROMISC) !== 0,
+    ...((header.ifi_flags & IFF_ALLMULTI) === 0 ? {} : { allmulti: true }),
+    ...(a.IFLA_TXQLEN === undefined ? {} : { txQueueLength: a.IFLA_TXQLEN }),
     ...(info?.IFLA_INFO_KIND === undefined ? {} : { kind: info.IFLA_INFO_KIND }),
     ...(a.IFLA_MASTER === undefined ? {} : { master: a.IFLA_MASTER as IfIndex }),
-    ...(a.IFLA_LINK === undefined ? {} : { peerIndex: a.IFLA_LINK as IfIndex }),
-    ...(a.IFLA_LINK_NETNSID === undefined ? {} : { peerNetnsid: a.IFLA_LINK_NETNSID }),
+    ...readOther(info?.IFLA_INFO_KIND, a),
+    ...readKindData(info),
     ...(a.IFLA_IFALIAS === undefined ? {} : { alias: a.IFLA_IFALIAS }),
     ...(port === undefined ? {} : { bridgePort: readPort(port) }),
     ...(bridge?.IFLA_BR_VLAN_FILTERING === undefined
@@ -258,6 +348,33 @@ export function readLink(payload: Uint8Array): Link {
     ...(bridge?.IFLA_BR_VLAN_DEFAULT_PVID === undefined
       ? {}
       : { vlanDefaultPvid: bridge.IFLA_BR_VLAN_DEFAULT_PVID }),
+  }
+}
+
+/** IFLA_LINK is the other end of a veth, and of other kinds the link that they lie on. */
+function readOther(
+  kind: string | undefined,
+  { IFLA_LINK: index, IFLA_LINK_NETNSID: netnsid }: Attributes<typeof IFLA>,
+): Pick<Link, 'peerIndex' | 'peerNetnsid' | 'parentIndex' | 'parentNetnsid'> {
+  if (index === undefined) return {}
+  return kind === 'veth'
+    ? { peerIndex: index as IfIndex, ...(netnsid === undefined ? {} : { peerNetnsid: netnsid }) }
+    : { parentIndex: index as IfIndex, ...(netnsid === undefined ? {} : { parentNetnsid: netnsid }) }
+}
+
+type KindData = typeof IFLA_MACVLAN & typeof IFLA_IPVLAN & typeof IFLA_VLAN & typeof IFLA_VRF
+
+function readKindData(
+  info: { readonly IFLA_INFO_KIND?: string; readonly IFLA_INFO_DATA?: unknown } | undefined,
+): Pick<Link, 'macvlanMode' | 'ipvlanMode' | 'vlanId' | 'vrfTable'> {
+  const data = (info?.IFLA_INFO_DATA ?? {}) as Attributes<KindData>
+  const macvlanMode = readMacvlanMode(data.IFLA_MACVLAN_MODE)
+  const ipvlanMode = readIpvlanMode(data.IFLA_IPVLAN_MODE)
+  return {
+    ...(macvlanMode === undefined ? {} : { macvlanMode }),
+    ...(ipvlanMode === undefined ? {} : { ipvlanMode }),
+    ...(data.IFLA_VLAN_ID === undefined ? {} : { vlanId: data.IFLA_VLAN_ID }),
+    ...(data.IFLA_VRF_TABLE === undefined ? {} : { vrfTable: data.IFLA_VRF_TABLE }),
   }
 }
 

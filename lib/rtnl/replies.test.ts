@@ -19,6 +19,7 @@ test('readLink reads the loopback interface', async (t) => {
     lowerUp: true,
     operstate: 'UNKNOWN',
     promisc: false,
+    txQueueLength: 1000,
   })
 })
 
@@ -32,6 +33,7 @@ test('readLink reads a bridge', async (t) => {
     lowerUp: true,
     operstate: 'UP',
     promisc: false,
+    txQueueLength: 1000,
     kind: 'bridge',
     vlanFiltering: false,
   })
@@ -47,6 +49,7 @@ test('readLink reads a veth that is a port of a bridge and has its peer elsewher
     lowerUp: true,
     operstate: 'UP',
     promisc: false,
+    txQueueLength: 1000,
     kind: 'veth',
     master: 2,
     peerIndex: 2,

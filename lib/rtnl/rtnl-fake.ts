@@ -2,6 +2,7 @@
 // suite holds for it and for the real one (rtnl.contract.ts).
 
 import { constants } from 'node:os'
+import type { Family } from '../ip/address.ts'
 import { NetlinkError } from '../netlink/error.ts'
 import type { AddressFilter, LinkAddressState } from './address.ts'
 import type { BridgeVlan } from './bridge-vlan.ts'
@@ -12,11 +13,24 @@ import { describeLink } from './fake-link.ts'
 import { createLink, deleteLink, requireLink, setLink } from './fake-links.ts'
 import { FakeRefusal } from './fake-refusal.ts'
 import { addRoute, deleteRoute, describeRoute } from './fake-routes.ts'
+import { addRule, deleteRule } from './fake-rules.ts'
 import type { FakeStack } from './fake-stack.ts'
+import {
+  addQdisc,
+  addRedirect,
+  deleteQdisc,
+  describeQdiscs,
+  describeRedirects,
+  isMissing,
+} from './fake-traffic.ts'
 import { formatRef } from './format.ts'
+import type { KernelFeature } from './kernel-feature.ts'
 import type { IfIndex, Link, LinkFilter, LinkRef } from './link.ts'
+import type { QdiscState } from './qdisc.ts'
+import type { Redirect } from './redirect.ts'
 import type { RouteFilter, RouteState } from './route.ts'
 import type { Change, LinkCondition, Rtnl } from './rtnl.ts'
+import type { RuleState } from './rule.ts'
 
 export class RtnlFake implements Rtnl {
   readonly #stack: FakeStack
@@ -81,9 +95,26 @@ export class RtnlFake implements Rtnl {
     })
   }
 
+  async listRules(family: Family): Promise<RuleState[]> {
+    return this.#answer('list rules', () => this.#stack.rules.filter((rule) => rule.family === family))
+  }
+
   async listBridgeVlans(index: IfIndex): Promise<BridgeVlan[]> {
     const link = this.#answer('list bridge vlans', () => this.#stack.findLink(index))
     return link === undefined ? [] : describeVlans(link)
+  }
+
+  async listQdiscs(dev: IfIndex): Promise<QdiscState[]> {
+    return this.#answer('tc qdisc show', () => describeQdiscs(requireLink(this.#stack, dev)))
+  }
+
+  async listRedirects(dev: IfIndex): Promise<Redirect[]> {
+    const operation = `tc filter show dev #${dev} ingress`
+    return this.#answer(operation, () => describeRedirects(requireLink(this.#stack, dev)))
+  }
+
+  async hasFeature(feature: KernelFeature): Promise<boolean> {
+    return this.#answer(`look for ${feature}`, () => !isMissing(this.#stack, feature))
   }
 
   async waitForLink(ref: LinkRef, wanted: LinkCondition): Promise<Link> {
@@ -148,11 +179,26 @@ function run(stack: FakeStack, change: Change): void {
     case 'delete route':
       deleteRoute(stack, change.route)
       break
+    case 'add rule':
+      addRule(stack, change.rule)
+      break
+    case 'delete rule':
+      deleteRule(stack, change.rule)
+      break
     case 'add bridge vlan':
       addBridgeVlan(stack, change.link, change.vlan)
       break
     case 'delete bridge vlan':
       deleteBridgeVlan(stack, change.link, change.vlan)
+      break
+    case 'add qdisc':
+      addQdisc(requireLink(stack, change.dev), change.qdisc)
+      break
+    case 'delete qdisc':
+      deleteQdisc(requireLink(stack, change.dev), change.parent)
+      break
+    case 'add redirect':
+      addRedirect(requireLink(stack, change.redirect.dev), change.redirect.to)
       break
   }
 }

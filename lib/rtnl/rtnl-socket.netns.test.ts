@@ -50,7 +50,7 @@ test('notifications of addresses carry the sequence number of the request that c
 test('RtnlSocket traces a conversation with the kernel', async (t) => {
   const namespace = makeNamespace(t, 'trace')
   const lines: string[] = []
-  const rtnl = new RtnlSocket(openIn(namespace), (line) => lines.push(line))
+  const rtnl = new RtnlSocket(openIn(namespace), { trace: (line) => lines.push(line) })
   t.teardown(() => rtnl.close())
   await rtnl.apply({ change: 'set link', link: 'lo', set: { up: true } })
   await rtnl.listAddresses({ family: 4 })

@@ -1,12 +1,14 @@
 // The real port: rtnetlink(7) over one socket that stays in the namespace it was opened in.
 
+import type { Family } from '../ip/address.ts'
 import { Connection, type Trace, type Transport } from '../netlink/connection.ts'
 import { isNotFound, NetlinkError } from '../netlink/error.ts'
 import { type AddressFilter, type LinkAddressState, listAddressesRequest, readAddress } from './address.ts'
 import { ifinfomsg, RTNL_KINDS, RTNLGRP_LINK } from './attributes.ts'
 import { type BridgeVlan, listBridgeVlansRequest, readBridgeVlans } from './bridge-vlan.ts'
 import { toRequest } from './change-request.ts'
-import { formatRef } from './format.ts'
+import { formatChange, formatRef } from './format.ts'
+import { isKnownKind, type KernelFeature, probeRequest } from './kernel-feature.ts'
 import {
   getLinkRequest,
   type IfIndex,
@@ -16,8 +18,12 @@ import {
   listLinksRequest,
   readLink,
 } from './link.ts'
+import type { LinkDeletion } from './link-deletion.ts'
+import { listQdiscsRequest, type QdiscState, readQdisc } from './qdisc.ts'
+import { listRedirectsRequest, type Redirect, readRedirect } from './redirect.ts'
 import { listRoutesRequest, type RouteFilter, type RouteState, readRoutes } from './route.ts'
 import type { Change, LinkCondition, Rtnl } from './rtnl.ts'
+import { listRulesRequest, type RuleState, readRule } from './rule.ts'
 
 /** Opens a socket in the port's namespace; `groups` are multicast groups to hear. */
 export type OpenTransport = (groups?: readonly number[]) => Transport
@@ -25,18 +31,31 @@ export type OpenTransport = (groups?: readonly number[]) => Transport
 const ETIMEDOUT = 110
 const ENODEV = 19
 
+export interface RtnlOptions {
+  readonly trace?: Trace | undefined
+  /** How links are deleted, where it must not keep the event loop waiting. */
+  readonly deletion?: LinkDeletion | undefined
+}
+
 export class RtnlSocket implements Rtnl {
   readonly #open: OpenTransport
   readonly #trace: Trace | undefined
+  readonly #deletion: LinkDeletion | undefined
   readonly #connection: Connection
 
-  constructor(open: OpenTransport, trace?: Trace) {
+  constructor(open: OpenTransport, { trace, deletion }: RtnlOptions = {}) {
     this.#open = open
     this.#trace = trace
+    this.#deletion = deletion
     this.#connection = new Connection(open(), { trace, kinds: RTNL_KINDS })
   }
 
   async apply(...changes: readonly Change[]): Promise<void> {
+    const [first] = changes
+    if (this.#deletion && changes.length === 1 && first?.change === 'delete link') {
+      const index = typeof first.link === 'number' ? first.link : (await this.getLink(first.link)).index
+      return this.#deletion.delete(index, formatChange(first))
+    }
     await this.#connection.batch(changes.map(toRequest))
   }
 
@@ -77,11 +96,41 @@ export class RtnlSocket implements Rtnl {
     return routes.filter((route) => matchesRoute(route, filter))
   }
 
+  async listRules(family: Family): Promise<RuleState[]> {
+    const messages = await this.#connection.dump(listRulesRequest(family))
+    return messages.map((message) => readRule(message.payload)).filter((rule) => rule !== undefined)
+  }
+
   async listBridgeVlans(link: IfIndex): Promise<BridgeVlan[]> {
     const messages = await this.#connection.dump(listBridgeVlansRequest())
     return messages
       .map(({ payload }) => readBridgeVlans(payload))
       .flatMap((one) => (one.link === link ? one.vlans : []))
+  }
+
+  async listQdiscs(dev: IfIndex): Promise<QdiscState[]> {
+    await this.getLink(dev) // a dump is of all links, and would be empty
+    const messages = await this.#connection.dump(listQdiscsRequest())
+    return messages
+      .map(({ payload }) => readQdisc(payload))
+      .filter((qdisc) => qdisc?.dev === dev) as QdiscState[]
+  }
+
+  async listRedirects(dev: IfIndex): Promise<Redirect[]> {
+    await this.getLink(dev)
+    const messages = await this.#connection.dump(listRedirectsRequest(dev))
+    return messages.map(({ payload }) => readRedirect(payload)).filter((redirect) => redirect !== undefined)
+  }
+
+  async hasFeature(feature: KernelFeature): Promise<boolean> {
+    try {
+      await this.#connection.request(probeRequest(feature))
+      return true
+    } catch (error) {
+      const isKnown = error instanceof NetlinkError ? isKnownKind(feature, error) : undefined
+      if (isKnown === undefined) throw error
+      return isKnown
+    }
   }
 
   async waitForLink(ref: LinkRef, wanted: LinkCondition): Promise<Link> {
@@ -91,6 +140,7 @@ export class RtnlSocket implements Rtnl {
 
   close(): void {
     this.#connection.close()
+    this.#deletion?.close()
   }
 
   /**

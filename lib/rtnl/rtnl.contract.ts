@@ -16,6 +16,8 @@ export interface RtnlWorld {
   readonly pod: Rtnl
   /** Names the pod's namespace. */
   readonly podFd: number
+  /** Names the host's. */
+  readonly hostFd: number
   readonly bridgeVlanFiltering: boolean
 }
 
@@ -449,6 +451,20 @@ export function rtnlContract(subject: string, makeWorld: (t: Test) => RtnlWorld 
     t.match(first, { dev, noDad: true, permanent: true, tentative: false, dadFailed: false, scope: 0 })
   })
 
+  holds('adds addresses without routes to their subnets', async (t, { host }) => {
+    await host.apply(bridge('br0', { up: true }))
+    const dev = await index(host, 'br0')
+    for (const text of ['10.1.0.1/24', 'fd00::1/64']) {
+      const bare = { dev, prefix: prefix(text), noDad: true, noPrefixRoute: true }
+      await host.apply({ change: 'add address', address: bare })
+    }
+    t.strictSame(await addresses(host), ['br0 10.1.0.1/24', 'br0 fd00::1/64'])
+    t.strictSame(await routes(host), [])
+    t.match(await host.listAddresses({ dev, family: 4 }), [{ noPrefixRoute: true }])
+    await host.apply(set(dev, { up: false }), set(dev, { up: true }))
+    t.strictSame(await routes(host), [], 'nor when the link comes up')
+  })
+
   holds('holds IPv6 addresses back until duplicates are ruled out', async (t, { host }) => {
     await host.apply(veth('a', 'b', { up: true }))
     const dev = await index(host, 'a')
@@ -699,6 +715,21 @@ export function rtnlContract(subject: string, makeWorld: (t: Test) => RtnlWorld 
     )
     for (const route of await host.listRoutes()) await host.apply(deleteRoute(route))
     t.strictSame(await routes(host), [])
+  })
+
+  holds('moves the routes that the kernel made to another table', async (t, { host }) => {
+    const dev = await withBridge(host)
+    const own = (await host.listRoutes({ dev })).filter(({ dst }) => !isLinkLocal(dst))
+    for (const route of own) await host.apply(addRoute({ ...route, table: 100 }), deleteRoute(route))
+    t.strictSame(await routes(host), [
+      '10.1.0.0/24 dev br0 src 10.1.0.1 table 100 scope link connected',
+      'fd00::/64 dev br0 table 100 scope global metric 256 connected',
+    ])
+    for (const route of own) await host.apply(addRoute(route), deleteRoute({ ...route, table: 100 }))
+    t.strictSame(await routes(host), [
+      '10.1.0.0/24 dev br0 src 10.1.0.1 scope link connected',
+      'fd00::/64 dev br0 scope global metric 256 connected',
+    ])
   })
 
   holds('lists routes by link, family and table', async (t, { host }) => {

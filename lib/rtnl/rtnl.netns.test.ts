@@ -1,11 +1,25 @@
+import type { Test } from 'tap'
 import { makeNamespace, type TestNamespace } from '../testing/netns.ts'
-import { rtnlContract } from './rtnl.contract.ts'
+import { linkKindsContract } from './link-kinds.contract.ts'
+import { type RtnlWorld, rtnlContract } from './rtnl.contract.ts'
+import { trafficContract } from './traffic.contract.ts'
 
-rtnlContract('RtnlSocket', (t) => {
+function makeWorld(t: Test): RtnlWorld {
   const host = makeNamespace(t, 'host')
   const pod = makeNamespace(t, 'pod')
-  return { host: host.rtnl, pod: pod.rtnl, podFd: pod.netns.fd, bridgeVlanFiltering: canFilterVlans(pod) }
-})
+  return {
+    host: host.rtnl,
+    pod: pod.rtnl,
+    podFd: pod.netns.fd,
+    hostFd: host.netns.fd,
+    bridgeVlanFiltering: canFilterVlans(pod),
+  }
+}
+
+rtnlContract('RtnlSocket', makeWorld)
+linkKindsContract('RtnlSocket', makeWorld)
+
+trafficContract('RtnlSocket', (t) => makeNamespace(t).rtnl)
 
 /** CONFIG_BRIDGE_VLAN_FILTERING, asked of another program. */
 function canFilterVlans(namespace: TestNamespace): boolean {

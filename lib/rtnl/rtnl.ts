@@ -1,10 +1,15 @@
-// The port to the kernel's links, addresses and routes of one network namespace. Changes are data: they can be
-// planned, printed as the `ip` command that does the same, applied in one batch, and undone.
+// The port to the kernel's links, addresses, routes, rules and traffic control of one network namespace. Changes are
+// data: they can be planned, printed as the `ip` command that does the same, applied in one batch, and undone.
 
+import type { Family } from '../ip/address.ts'
 import type { AddressFilter, LinkAddress, LinkAddressState } from './address.ts'
 import type { BridgeVlan, BridgeVlanChange } from './bridge-vlan.ts'
+import type { KernelFeature } from './kernel-feature.ts'
 import type { IfIndex, Link, LinkFilter, LinkRef, LinkSettings, NewLink } from './link.ts'
+import type { Qdisc, QdiscParent, QdiscState } from './qdisc.ts'
+import type { Redirect } from './redirect.ts'
 import type { Route, RouteFilter, RouteState } from './route.ts'
+import type { Rule, RuleState } from './rule.ts'
 
 export type Change =
   | { readonly change: 'create link'; readonly link: NewLink }
@@ -14,8 +19,13 @@ export type Change =
   | { readonly change: 'delete address'; readonly address: LinkAddress }
   | { readonly change: 'add route'; readonly route: Route }
   | { readonly change: 'delete route'; readonly route: Route }
+  | { readonly change: 'add rule'; readonly rule: Rule }
+  | { readonly change: 'delete rule'; readonly rule: Rule }
   | { readonly change: 'add bridge vlan'; readonly link: IfIndex; readonly vlan: BridgeVlanChange }
   | { readonly change: 'delete bridge vlan'; readonly link: IfIndex; readonly vlan: BridgeVlanChange }
+  | { readonly change: 'add qdisc'; readonly dev: IfIndex; readonly qdisc: Qdisc }
+  | { readonly change: 'delete qdisc'; readonly dev: IfIndex; readonly parent: QdiscParent }
+  | { readonly change: 'add redirect'; readonly redirect: Redirect }
 
 export interface Rtnl {
   /**
@@ -32,8 +42,16 @@ export interface Rtnl {
   listAddresses(filter?: AddressFilter): Promise<LinkAddressState[]>
   /** Unicast routes of all tables. @throws NetlinkError ENODEV when `filter.dev` is gone */
   listRoutes(filter?: RouteFilter): Promise<RouteState[]>
+  /** In the order in which they are asked, those that lead to a table. */
+  listRules(family: Family): Promise<RuleState[]>
   /** Of a port, or of a bridge itself, one by one; none on a kernel without CONFIG_BRIDGE_VLAN_FILTERING. */
   listBridgeVlans(link: IfIndex): Promise<BridgeVlan[]>
+  /** Without what the kernel puts on a link by itself. @throws NetlinkError ENODEV */
+  listQdiscs(dev: IfIndex): Promise<QdiscState[]>
+  /** Of everything that a link receives. @throws NetlinkError ENODEV */
+  listRedirects(dev: IfIndex): Promise<Redirect[]>
+  /** Whether the kernel knows a kind of link, qdisc or action; loads its module, and changes nothing else. */
+  hasFeature(feature: KernelFeature): Promise<boolean>
   /**
    * Waits until a link is as wanted, by its notifications; looks once before.
    *

@@ -85,6 +85,35 @@ const CHANGES: readonly (readonly [change: Change, ip: string, trace: string])[]
     'bridge vlan del dev #5 vid 200-210',
     'RTM_DELLINK ifi_family bridge ifi_index 5 IFLA_AF_SPEC { IFLA_BRIDGE_VLAN_INFO [flags range_begin vid 200, flags range_end vid 210] }',
   ],
+  [
+    {
+      change: 'add qdisc',
+      dev,
+      qdisc: { kind: 'tbf', rateBytesPerSecond: 1_250_000, burstBytes: 20_000, limitBytes: 51_250 },
+    },
+    'tc qdisc add dev #5 root tbf rate 1250000bps burst 20000 limit 51250',
+    'RTM_NEWQDISC excl,create tcm_ifindex 5 tcm_handle 65536 tcm_parent root TCA_KIND "tbf" TCA_OPTIONS { TCA_TBF_PARMS { rate_linklayer ethernet rate 1250000 limit 51250 } TCA_TBF_BURST 20000 }',
+  ],
+  [
+    { change: 'add qdisc', dev, qdisc: { kind: 'ingress' } },
+    'tc qdisc add dev #5 ingress',
+    'RTM_NEWQDISC excl,create tcm_ifindex 5 tcm_handle 4294901760 tcm_parent ingress TCA_KIND "ingress"',
+  ],
+  [
+    { change: 'delete qdisc', dev, parent: 'ingress' },
+    'tc qdisc del dev #5 ingress',
+    'RTM_DELQDISC tcm_ifindex 5 tcm_parent ingress',
+  ],
+  [
+    { change: 'add redirect', redirect: { dev, to: 7 as IfIndex } },
+    'tc filter add dev #5 ingress pref 1 u32 match u32 0 0 action mirred egress redirect dev #7',
+    'RTM_NEWTFILTER excl,create tcm_ifindex 5 tcm_parent 4294901760 tcm_info 66304 TCA_KIND "u32" TCA_OPTIONS { TCA_U32_SEL flags terminal match 0/0 TCA_U32_ACT { first { TCA_ACT_KIND "mirred" TCA_ACT_OPTIONS { TCA_MIRRED_PARMS { action stolen eaction egress_redirect ifindex 7 } } } } }',
+  ],
+  [
+    { change: 'create link', link: { kind: 'ifb', name: 'bwp0', mtu: 1450, up: true } },
+    'ip link add name bwp0 mtu 1450 up type ifb',
+    'RTM_NEWLINK excl,create ifi_flags up ifi_change up IFLA_IFNAME "bwp0" IFLA_MTU 1450 IFLA_LINKINFO { IFLA_INFO_KIND "ifb" }',
+  ],
 ]
 
 test('changes read as ip commands and as messages', async (t) => {

@@ -19,6 +19,12 @@ export class MemoryAttachmentStore implements AttachmentStore {
     this.#rows.set(keyOf(attachment), structuredClone(attachment))
   }
 
+  complete(key: AttachmentKey): void {
+    this.#forgetEarlierBoots()
+    const found = this.#rows.get(keyOf(key))
+    if (found !== undefined) this.#rows.set(keyOf(key), { ...found, isComplete: true })
+  }
+
   find(key: AttachmentKey): Attachment | undefined {
     const found = this.#rows.get(keyOf(key))
     return found?.bootId === this.#bootId ? structuredClone(found) : undefined

@@ -11,6 +11,9 @@ const SCHEMA: Schema = {
        pod_namespace TEXT, pod_name TEXT,
        PRIMARY KEY (plugin, network, container_id, ifname)
      ) STRICT, WITHOUT ROWID`,
+    // What is there was made by an ADD that is over.
+    `ALTER TABLE attachments ADD COLUMN is_complete INTEGER NOT NULL DEFAULT 1;
+     ALTER TABLE attachments ADD COLUMN call_id TEXT`,
   ],
   forget: ['DELETE FROM attachments WHERE boot_id <> ?'],
 }
@@ -22,17 +25,21 @@ interface AttachmentRow extends AttachmentKey {
   readonly record: string
   readonly bootId: string
   readonly createdAtMs: number
+  readonly isComplete: number
+  readonly callId: string | null
   readonly podNamespace: string | null
   readonly podName: string | null
 }
 
 const SELECT = `SELECT plugin, network, container_id AS containerId, ifname, netns, record, boot_id AS bootId,
-  created_at_ms AS createdAtMs, pod_namespace AS podNamespace, pod_name AS podName FROM attachments`
+  created_at_ms AS createdAtMs, is_complete AS isComplete, call_id AS callId, pod_namespace AS podNamespace, pod_name AS podName FROM attachments`
 const FIND = `${SELECT} WHERE ${KEY} AND boot_id = ?`
 const DELETE = `DELETE FROM attachments WHERE ${KEY}`
 const PUT = `INSERT OR REPLACE INTO attachments
-  (plugin, network, container_id, ifname, netns, record, boot_id, created_at_ms, pod_namespace, pod_name)
-  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+  (plugin, network, container_id, ifname, netns, record, boot_id, created_at_ms, is_complete, call_id,
+    pod_namespace, pod_name)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const COMPLETE = `UPDATE attachments SET is_complete = 1 WHERE ${KEY}`
 
 export class SqliteAttachmentStore implements AttachmentStore {
   readonly #db: Database
@@ -49,7 +56,7 @@ export class SqliteAttachmentStore implements AttachmentStore {
   }
 
   put(attachment: Attachment): void {
-    const { netns, record, bootId, createdAtMs, podNamespace, podName } = attachment
+    const { netns, record, bootId, createdAtMs, isComplete, callId, podNamespace, podName } = attachment
     this.#db.transaction((db) =>
       db.run(
         PUT,
@@ -58,10 +65,16 @@ export class SqliteAttachmentStore implements AttachmentStore {
         JSON.stringify(record),
         bootId,
         createdAtMs,
+        isComplete ? 1 : 0,
+        callId ?? null,
         podNamespace ?? null,
         podName ?? null,
       ),
     )
+  }
+
+  complete(key: AttachmentKey): void {
+    this.#db.transaction((db) => db.run(COMPLETE, ...keyOf(key)))
   }
 
   find(key: AttachmentKey): Attachment | undefined {
@@ -104,10 +117,12 @@ function keyOf(key: AttachmentKey): [string, string, string, string] {
 }
 
 function toAttachment(row: AttachmentRow): Attachment {
-  const { record, podNamespace, podName, ...rest } = row
+  const { record, isComplete, callId, podNamespace, podName, ...rest } = row
   return {
     ...rest,
     record: JSON.parse(record),
+    isComplete: isComplete !== 0,
+    ...(callId !== null && { callId }),
     ...(podNamespace !== null && { podNamespace }),
     ...(podName !== null && { podName }),
   }

@@ -17,6 +17,7 @@ function attachment(changes: Partial<Attachment> = {}): Attachment {
     record: { host: 'veth1', rules: [1, 2], gateway: null },
     bootId: 'boot-1',
     createdAtMs: 1_700_000_000_123,
+    isComplete: true,
     ...changes,
   }
 }
@@ -45,6 +46,20 @@ export function attachmentStoreContract(name: string, prepare: (t: Test) => Open
     store.put(attachment({ podName: 'old' }))
     store.put(attachment({ record: 'new' }))
     t.strictSame(store.list(), [attachment({ record: 'new' })])
+  })
+
+  test(`${name} completes what was put incomplete, and does not mind when there is nothing`, async (t) => {
+    const store = prepare(t)('boot-1')
+    const half = attachment({ isComplete: false, callId: 'call-1' })
+    store.put(half)
+    store.put(attachment({ ifname: 'net1', isComplete: false }))
+    t.strictSame(store.find(half), half)
+    store.complete(half)
+    store.complete(attachment({ containerId: 'none' }))
+    t.strictSame(store.list(), [
+      { ...half, isComplete: true },
+      attachment({ ifname: 'net1', isComplete: false }),
+    ])
   })
 
   test(`${name} deletes, and does not mind when there is nothing`, async (t) => {

@@ -16,6 +16,10 @@ export interface Attachment extends AttachmentKey {
   /** The boot in which it was made; what it names is gone in any other. */
   readonly bootId: string
   readonly createdAtMs: number
+  /** False while ADD is making it; what nobody is working on then is half made, and to be taken back. */
+  readonly isComplete: boolean
+  /** The call that made it, where the caller named it (lib/host/call.ts). */
+  readonly callId?: string
   readonly podNamespace?: string
   readonly podName?: string
 }
@@ -32,6 +36,8 @@ export interface AttachmentFilter {
 export interface AttachmentStore {
   /** Replaces what is there under the same key. */
   put(attachment: Attachment): void
+  /** ADD has made all of it. Unknown is fine: it was taken back meanwhile. */
+  complete(key: AttachmentKey): void
   /** Only of this boot. */
   find(key: AttachmentKey): Attachment | undefined
   /** Unknown is fine. */

@@ -23,7 +23,7 @@ const LAYERS: readonly (readonly string[])[] = [
 ]
 
 /** Named above and still to be written. */
-const PLANNED = ['lib/shaping', 'lib/daemon']
+const PLANNED = ['lib/shaping']
 
 interface Ban {
   readonly what: string

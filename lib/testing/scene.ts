@@ -200,3 +200,35 @@ function testIpam(leases: Map<string, Result>, ask: (operation: string) => void)
     },
   }
 }
+
+/**
+ * Does something again and again on new nodes, refusing the first, second, … thing that it asks the kernel or a store
+ * for, until it is done with nothing refused.
+ *
+ * @param look  at what is there when it failed for it
+ * @returns how many things it asks for
+ */
+export async function refuseEach(
+  make: () => Promise<Scene>,
+  act: (scene: Scene) => Promise<unknown>,
+  look: (scene: Scene, before: string, refused: string) => void,
+): Promise<number> {
+  for (let n = 1; ; n++) {
+    const scene = await make()
+    const before = scene.dump()
+    let count = 0
+    let refused = ''
+    scene.refuse = (operation) => {
+      count += 1
+      if (count === n) refused = operation
+      return count === n ? 'EPERM' : undefined
+    }
+    const failed = await act(scene).then(
+      () => false,
+      () => true,
+    )
+    scene.refuse = () => undefined
+    if (refused === '') return n - 1
+    if (failed) look(scene, before, refused)
+  }
+}

@@ -30,21 +30,30 @@ export interface PortSettings {
  *
  * `port` comes after `create` has succeeded and the node's end has its sysctls: a port's own settings cannot be given
  * at creation, and what is named here must be ours.
+ *
+ * @param port  undefined for a wire that is plugged into nothing
  */
 export function wireChanges(
   wire: WirePlan,
-  port: PortSettings,
+  port: PortSettings | undefined,
   podNetnsFd: number,
 ): { create: Change; port: Change } {
   const { mtu, hostIfname: name } = wire
+  const bridgePort = port === undefined ? {} : { hairpin: port.hairpin, isolated: port.isolated }
   const peer = { name: wire.podIfname, mac: wire.podMac, mtu, netnsFd: podNetnsFd }
-  const { hairpin, isolated } = port
   return {
     create: {
       change: 'create link',
-      link: { kind: 'veth', name, mac: wire.hostMac, mtu, master: port.master, peer },
+      link: {
+        kind: 'veth',
+        name,
+        mac: wire.hostMac,
+        mtu,
+        ...(port === undefined ? {} : { master: port.master }),
+        peer,
+      },
     },
-    port: { change: 'set link', link: name, set: { alias: wire.alias, hairpin, isolated, up: true } },
+    port: { change: 'set link', link: name, set: { alias: wire.alias, ...bridgePort, up: true } },
   }
 }
 
@@ -84,16 +93,21 @@ export interface PodAddressing {
   readonly addresses: readonly Prefix[]
   readonly routes: readonly Route[]
   readonly enableDad: boolean
+  /** The kernel makes no routes to the subnets: `routes` has all there are to be. */
+  readonly noPrefixRoutes?: boolean
 }
 
 /** Addresses before up, so that arp_notify has something to announce; routes after, since they need a live link. */
-export function podChanges(dev: IfIndex, { addresses, routes, enableDad }: PodAddressing): Change[] {
+export function podChanges(
+  dev: IfIndex,
+  { addresses, routes, enableDad, noPrefixRoutes = false }: PodAddressing,
+): Change[] {
   return [
     { change: 'set link', link: LOOPBACK_INDEX, set: { up: true } },
     ...addresses.map(
       (prefix): Change => ({
         change: 'add address',
-        address: { dev, prefix, noDad: !enableDad },
+        address: { dev, prefix, noDad: !enableDad, ...(noPrefixRoutes ? { noPrefixRoute: true } : {}) },
       }),
     ),
     { change: 'set link', link: dev, set: { up: true } },

@@ -1,22 +1,22 @@
-// Repair: what is found different is made again, and looked at once more.
+// Repair of what can be put right without the pod noticing.
 
 import type { Repair } from '../cni/plugin.ts'
 
-/** Something that can be wrong, and can be put right without the pod noticing. */
+/** Something that can be wrong, and can be put right. */
 export interface Aspect {
   /** A text for each difference. */
   readonly check: () => Promise<string[]>
   readonly mend: () => Promise<unknown>
 }
 
-/** One after the other: a later one may need what an earlier one mended. */
-export async function repairAspects(aspects: readonly Aspect[]): Promise<Repair> {
+/** In order; what one finds and cannot mend does not stop the next. */
+export async function mendAspects(aspects: readonly Aspect[]): Promise<Repair> {
   const repairs: Repair[] = []
-  for (const aspect of aspects) repairs.push(await repairAspect(aspect))
+  for (const aspect of aspects) repairs.push(await mendAspect(aspect))
   return { mended: repairs.flatMap(({ mended }) => mended), left: repairs.flatMap(({ left }) => left) }
 }
 
-async function repairAspect({ check, mend }: Aspect): Promise<Repair> {
+async function mendAspect({ check, mend }: Aspect): Promise<Repair> {
   const found = await check()
   if (found.length === 0) return { mended: [], left: [] }
   try {

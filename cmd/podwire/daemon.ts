@@ -1,0 +1,75 @@
+// `podwire daemon`: serves the calls of the shim until it is told to stop (SIGTERM, SIGINT).
+
+import { dirname } from 'node:path'
+import type { Plugin } from '../../lib/cni/plugin.ts'
+import { Daemon } from '../../lib/daemon/daemon.ts'
+import type { Recovery } from '../../lib/daemon/recover.ts'
+import { openPorts } from '../../lib/host/open-ports.ts'
+import type { Ports } from '../../lib/host/ports.ts'
+import { stateDirOf } from '../../lib/host/state-dir.ts'
+import type { Log } from '../../lib/log/log.ts'
+import { openPinoLog } from '../../lib/log/pino-log.ts'
+
+/** Also the shim's (native/shim.c). */
+const DEFAULT_SOCKET = '/run/podwire/podwire.sock'
+
+/**
+ * Threads of libuv, most of which wait for the kernel to let go of deleted links. Asked for in the environment, before
+ * the first of them is needed.
+ */
+export const THREADS = 16
+const DELETION_THREADS = 12
+
+export interface DaemonCommand {
+  /** Where it listens; else PODWIRE_SOCKET, else /run/podwire/podwire.sock. */
+  readonly socketPath: string | undefined
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly executable: string
+  readonly version: string
+  readonly plugins: readonly Plugin<Ports>[]
+  readonly findPlugin: (name: string) => Plugin<Ports> | undefined
+  /** Resolves when the process is told to stop. */
+  readonly stopped: Promise<string>
+  readonly print: (line: string) => void
+}
+
+/** Resolves when it has stopped. @throws DaemonError, StoreError */
+export async function runDaemon(command: DaemonCommand): Promise<void> {
+  const { environment, executable, findPlugin, plugins, version } = command
+  const socketPath = command.socketPath ?? (environment['PODWIRE_SOCKET'] || DEFAULT_SOCKET)
+  const log = openDaemonLog(environment)
+  const ports = openPorts({ environment, executable, findPlugin, log, deletionThreads: DELETION_THREADS })
+  const stateDir = stateDirOf(environment)
+  const path = [dirname(executable), '/opt/cni/bin', '/usr/lib/cni']
+  const { daemon, recovery } = await Daemon.start({
+    socketPath,
+    stateDir,
+    version,
+    ports,
+    plugins,
+    findPlugin,
+    path,
+  })
+  logRecovery(log, recovery)
+  command.print(`podwire ${version}: serving ${socketPath}`)
+  log.info({ signal: await command.stopped }, 'stopping')
+  await daemon.stop()
+  log.info({}, 'stopped')
+}
+
+/** To stderr, where the service's own log is, unless PODWIRE_LOG names a file. */
+function openDaemonLog({ PODWIRE_LOG: target, PODWIRE_LOG_LEVEL: level }: DaemonCommand['environment']): Log {
+  return openPinoLog({ target: target || 'stderr', level: level || undefined, fields: {} })
+}
+
+function logRecovery(log: Log, { removed, failed }: Recovery): void {
+  for (const { plugin, network, containerId, ifname } of removed)
+    log.info({ plugin, network, containerId, ifname }, 'took back an attachment that was half made')
+  for (const { attachment, why } of failed) {
+    const { plugin, network, containerId, ifname } = attachment
+    log.error(
+      { plugin, network, containerId, ifname, why },
+      'could not take back an attachment that was half made',
+    )
+  }
+}

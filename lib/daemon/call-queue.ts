@@ -1,0 +1,64 @@
+// In what order calls run. Those of one attachment one after the other, as they came; others side by side, a bounded
+// number at a time. Each begins in a turn of the event loop of its own: a call asks the kernel synchronously and takes
+// a millisecond or two, and between two of them the daemon answers whoever else is there.
+
+export interface QueueState {
+  readonly running: number
+  readonly waiting: number
+}
+
+interface Waiting {
+  readonly key: string | undefined
+  readonly begin: () => Promise<void>
+}
+
+export class CallQueue {
+  readonly #limit: number
+  readonly #waiting: Waiting[] = []
+  /** Keys of what runs. */
+  readonly #busy = new Set<string>()
+  #running = 0
+  #isScheduled = false
+
+  /** @param limit  how many run at a time */
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  get state(): QueueState {
+    return { running: this.#running, waiting: this.#waiting.length }
+  }
+
+  /** @param key  of the attachment; undefined for what concerns none */
+  run<T>(key: string | undefined, work: () => Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    this.#waiting.push({ key, begin: () => work().then(resolve, reject) })
+    this.#schedule()
+    return promise
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#waiting.length === 0 || this.#running >= this.#limit) return
+    this.#isScheduled = true
+    setImmediate(() => {
+      this.#isScheduled = false
+      this.#beginNext()
+      this.#schedule()
+    })
+  }
+
+  #beginNext(): void {
+    const index = this.#waiting.findIndex(({ key }) => key === undefined || !this.#busy.has(key))
+    const [next] = index < 0 ? [] : this.#waiting.splice(index, 1)
+    if (next === undefined) return
+    this.#running++
+    if (next.key !== undefined) this.#busy.add(next.key)
+    next.begin().finally(() => this.#end(next))
+  }
+
+  #end({ key }: Waiting): void {
+    this.#running--
+    if (key !== undefined) this.#busy.delete(key)
+    this.#schedule()
+  }
+}

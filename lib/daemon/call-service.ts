@@ -1,0 +1,162 @@
+// A call of the shim's as the plugin's own process would run it: the same skeleton, the same plugins, the same stores.
+// What this process cannot do in the caller's place, it leaves to the caller.
+
+import type { Socket } from 'node:net'
+import { createDelegateExec } from '../cni/delegate-exec.ts'
+import { CNI_CODE, CniError, encodeError } from '../cni/errors.ts'
+import type { Plugin } from '../cni/plugin.ts'
+import { invoke } from '../cni/skel.ts'
+import { NEWEST_VERSION } from '../cni/versions.ts'
+import { type CallKey, type CallLocks, callKey } from '../host/call-lock.ts'
+import type { Ports } from '../host/ports.ts'
+import { stateDirOf } from '../host/state-dir.ts'
+import { callFields } from '../log/log.ts'
+import { CallQueue, type QueueState } from './call-queue.ts'
+import type { CallMetrics } from './metrics.ts'
+import type { Call, CallerFacts } from './protocol.ts'
+import type { Answer, Client, Service } from './server.ts'
+
+export interface CallServiceOptions {
+  readonly ports: Ports
+  readonly locks: CallLocks
+  readonly findPlugin: (name: string) => Plugin<Ports> | undefined
+  readonly metrics: CallMetrics
+  /** Ours: a caller in other namespaces means other things by the same names. */
+  readonly facts: CallerFacts
+  /** As PODWIRE_STATE_DIR; a caller that names another has other records. */
+  readonly stateDir: string
+  readonly version: string
+  readonly serveHttp: (socket: Socket) => void
+  /** Calls at a time. */
+  readonly limit?: number
+}
+
+const LIMIT = 64
+
+/** A delegate that is ours under another path would come back to the daemon, which waits for it. */
+export const NO_DAEMON = 'PODWIRE_NO_DAEMON'
+
+export class CallService implements Service {
+  readonly #options: CallServiceOptions
+  readonly #queue: CallQueue
+  #isDraining = false
+
+  constructor(options: CallServiceOptions) {
+    this.#options = options
+    this.#queue = new CallQueue(options.limit ?? LIMIT)
+  }
+
+  get queue(): QueueState {
+    return this.#queue.state
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining
+  }
+
+  /** From now on nothing new is attached; what runs goes on, and DEL is served. */
+  drain(): void {
+    this.#isDraining = true
+  }
+
+  async answer(call: Call, client: Client): Promise<Answer> {
+    const plugin = this.#options.findPlugin(call.plugin)
+    const why = plugin === undefined ? `no plugin is called "${call.plugin}"` : this.#obstacle(call)
+    if (plugin === undefined || why !== undefined) return this.#refuse(call, why ?? '')
+    const key = callKey(plugin.name, call.environment)
+    const beganAt = performance.now()
+    const text = key && `${key.plugin} ${key.containerId} ${key.ifname}`
+    const answer = await this.#queue.run(text, () => this.#run(call, { plugin, key, client }))
+    if ('refusal' in answer) return answer
+    this.#options.metrics.count(plugin.name, call, { answer, durationMs: performance.now() - beganAt })
+    return answer
+  }
+
+  serveHttp(socket: Socket): void {
+    this.#options.serveHttp(socket)
+  }
+
+  #obstacle({ netns, mountns, environment }: Call): string | undefined {
+    const { facts, stateDir } = this.#options
+    if (this.#isDraining && environment['CNI_COMMAND'] === 'ADD') return 'the daemon is stopping'
+    if (netns !== facts.netns) return `the caller is in ${netns}, the daemon in ${facts.netns}`
+    if (mountns !== facts.mountns) return `the caller is in ${mountns}, the daemon in ${facts.mountns}`
+    if (stateDirOf(environment) !== stateDir) return 'the caller has another PODWIRE_STATE_DIR'
+    if (environment['PODWIRE_LOG'] || environment['PODWIRE_TRACE']) return 'the caller wants a log of its own'
+    return hasRelativePath(environment)
+      ? 'the caller’s paths are relative to its working directory'
+      : undefined
+  }
+
+  #refuse(call: Call, why: string): Answer {
+    this.#options.metrics.countRefusal(why)
+    this.#options.ports.log.info(
+      { plugin: call.plugin, ...callFields(call.environment), why },
+      'left to the caller',
+    )
+    const error = new CniError(CNI_CODE.tryAgainLater, `the daemon does not serve this call: ${why}`)
+    return { refusal: encodeError(error, NEWEST_VERSION) }
+  }
+
+  async #run(call: Call, running: Running): Promise<Answer> {
+    const { locks } = this.#options
+    const { key, client } = running
+    // It was given up before it began; its caller does it itself, or has no use for it.
+    if (client.isGone) return { refusal: 'the caller is gone' }
+    if (key !== undefined && !locks.acquire(key))
+      return this.#refuse(call, 'another process is at this attachment')
+    try {
+      return await this.#invoke(call, running)
+    } finally {
+      if (key !== undefined) locks.release(key)
+    }
+  }
+
+  async #invoke(call: Call, { plugin }: Running): Promise<Answer> {
+    const { ports, version } = this.#options
+    const environment = { ...call.environment, [NO_DAEMON]: '1' }
+    const log = ports.log.child({ plugin: call.plugin, ...callFields(environment) })
+    const written: Uint8Array[] = []
+    const exec = createDelegateExec({ stderr: (chunk) => written.push(chunk) })
+    const own = portsOfCall(ports, { log, delegates: { ...ports.delegates, exec } })
+    const invocation = { environment, readStdin: () => call.stdin }
+    const beganAt = performance.now()
+    const outcome = await invoke(plugin, own, invocation, { version, name: call.plugin })
+    const durationMs = Math.round((performance.now() - beganAt) * 1000) / 1000
+    if (outcome.exitStatus === 0) log.info({ durationMs }, 'done')
+    else log.error({ durationMs, answer: outcome.stdout }, 'refused')
+    return { ...outcome, stderr: Buffer.concat(written).toString() + outcome.stderr }
+  }
+}
+
+interface Running {
+  readonly plugin: Plugin<Ports>
+  readonly key: CallKey | undefined
+  readonly client: Client
+}
+
+/** The daemon's ports, with what is the call's own in their place. */
+function portsOfCall(ports: Ports, own: Pick<Ports, 'log' | 'delegates'>): Ports {
+  return {
+    ...own,
+    kernel: ports.kernel,
+    get attachments() {
+      return ports.attachments
+    },
+    leases: (dataDir) => ports.leases(dataDir),
+    files: ports.files,
+    clock: ports.clock,
+    random: ports.random,
+    get bootId() {
+      return ports.bootId
+    },
+    close: () => undefined,
+  }
+}
+
+function hasRelativePath({
+  CNI_NETNS: netns = '',
+  CNI_PATH: path = '',
+}: Readonly<Record<string, string>>): boolean {
+  return [netns, ...path.split(':')].some((one) => one !== '' && !one.startsWith('/'))
+}

@@ -1,0 +1,138 @@
+// What the shim (native/shim.c) and the daemon say to each other over a unix socket: frames, each a header and a body.
+//
+//   header, 12 bytes   "PWIR"  version u8  kind u8  zero u16  length of the body u32 (of this machine: little endian)
+//
+//   shim → daemon      call      the strings of `Call`, each ended by a NUL: plugin, facts of the caller, environment,
+//                                an empty one; then the config as it came from stdin
+//   daemon → shim      accepted  the daemon lives and has the call
+//                      working   it still has; comes every second
+//                      outcome   exit status u32, length of stdout u32, stdout, stderr
+//                      refused   why, for a person: nothing was done, the caller does it itself
+//
+// A daemon that does not know the version refuses, and a shim that does not know an answer does the call itself. So old
+// and new work together, or fall back.
+
+export const VERSION = 1
+
+export const KIND = { call: 1, accepted: 16, working: 17, outcome: 18, refused: 19 } as const
+
+export type Kind = (typeof KIND)[keyof typeof KIND]
+
+const MAGIC = 'PWIR'
+export const HEADER_BYTES = 12
+
+/** Environment and config together; the kernel itself takes 128 KiB for one variable. */
+export const MAX_BODY_BYTES = 4 << 20
+
+/** Who calls, as the daemon must be too: else the same path or name is something else to each of them. */
+export interface CallerFacts {
+  /** The text of the link /proc/self/ns/net: `net:[4026531840]`. */
+  readonly netns: string
+  /** The text of the link /proc/self/ns/mnt. */
+  readonly mountns: string
+}
+
+export interface Call extends CallerFacts {
+  /** The name that the plugin was called by: `cni-bridge`, `bridge`. */
+  readonly plugin: string
+  readonly environment: Readonly<Record<string, string>>
+  readonly stdin: string
+}
+
+export interface Outcome {
+  readonly exitStatus: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export class ProtocolError extends Error {
+  constructor(why: string) {
+    super(`daemon protocol: ${why}`)
+    this.name = 'ProtocolError'
+  }
+}
+
+export interface Header {
+  readonly version: number
+  readonly kind: number
+  readonly length: number
+}
+
+/** @param bytes  at least HEADER_BYTES. @throws ProtocolError when it is not ours */
+export function readHeader(bytes: Buffer): Header {
+  if (bytes.toString('latin1', 0, 4) !== MAGIC) throw new ProtocolError('this is no frame')
+  return { version: bytes.readUInt8(4), kind: bytes.readUInt8(5), length: bytes.readUInt32LE(8) }
+}
+
+export function encodeFrame(kind: Kind, body: Uint8Array = Buffer.alloc(0)): Buffer {
+  const header = Buffer.alloc(HEADER_BYTES)
+  header.write(MAGIC, 'latin1')
+  header.writeUInt8(VERSION, 4)
+  header.writeUInt8(kind, 5)
+  header.writeUInt32LE(body.length, 8)
+  return Buffer.concat([header, body])
+}
+
+/** As native/shim.c does. */
+export function encodeCall({ plugin, netns, mountns, environment, stdin }: Call): Buffer {
+  const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`)
+  const strings = [plugin, netns, mountns, ...variables, ''].map((text) => `${text}\0`)
+  return encodeFrame(KIND.call, Buffer.from(strings.join('') + stdin))
+}
+
+/** @throws ProtocolError */
+export function decodeCall(body: Buffer): Call {
+  const strings: string[] = []
+  let start = 0
+  for (;;) {
+    const end = body.indexOf(0, start)
+    if (end < 0) throw new ProtocolError('a call ends within its strings')
+    const text = body.toString('utf8', start, end)
+    start = end + 1
+    if (text === '' && strings.length >= 3) break
+    strings.push(text)
+  }
+  const [plugin = '', netns = '', mountns = '', ...variables] = strings
+  return {
+    plugin,
+    netns,
+    mountns,
+    environment: readVariables(variables),
+    stdin: body.toString('utf8', start),
+  }
+}
+
+/** The first of a name counts, as for getenv(3); what has no "=" is no variable. */
+function readVariables(variables: readonly string[]): Record<string, string> {
+  const environment: Record<string, string> = Object.create(null)
+  for (const text of variables) {
+    const equals = text.indexOf('=')
+    if (equals <= 0) continue
+    const name = text.slice(0, equals)
+    if (!(name in environment)) environment[name] = text.slice(equals + 1)
+  }
+  return environment
+}
+
+export function encodeOutcome({ exitStatus, stdout, stderr }: Outcome): Buffer {
+  const out = Buffer.from(stdout)
+  const numbers = Buffer.alloc(8)
+  numbers.writeUInt32LE(exitStatus, 0)
+  numbers.writeUInt32LE(out.length, 4)
+  return encodeFrame(KIND.outcome, Buffer.concat([numbers, out, Buffer.from(stderr)]))
+}
+
+/** @throws ProtocolError */
+export function decodeOutcome(body: Buffer): Outcome {
+  const length = body.length < 8 ? -1 : body.readUInt32LE(4)
+  if (length < 0 || 8 + length > body.length) throw new ProtocolError('an outcome is cut short')
+  return {
+    exitStatus: body.readUInt32LE(0),
+    stdout: body.toString('utf8', 8, 8 + length),
+    stderr: body.toString('utf8', 8 + length),
+  }
+}
+
+export function encodeRefusal(why: string): Buffer {
+  return encodeFrame(KIND.refused, Buffer.from(why))
+}

@@ -1,0 +1,99 @@
+// One call at a time for an attachment, whatever process it runs in. A runtime promises not to make two at once; but a
+// call that it has given up may still be running in the daemon, and a daemon that starts takes back what was half made.
+//
+// One file for all: an attachment is one byte of it, at the hash of its name (an open file description lock, fcntl(2)).
+// The kernel frees it when the process ends, however that ends. Two names of one hash only wait for each other.
+
+import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { Environment } from '../cni/environment.ts'
+import { CNI_CODE, CniError } from '../cni/errors.ts'
+import type { Native } from '../native/native.ts'
+import { storeErrorOfErrno } from '../state/store-error.ts'
+
+/** In the state directory. */
+export const LOCKS_FILE = 'calls.lock'
+
+type LockByte = Native['lockByte']
+
+/** What is locked: calls of one plugin for one interface of one container. */
+export interface CallKey {
+  readonly plugin: string
+  readonly containerId: string
+  readonly ifname: string
+}
+
+/** @returns undefined when the call changes no attachment */
+export function callKey(plugin: string, environment: Environment): CallKey | undefined {
+  const { CNI_COMMAND: command, CNI_CONTAINERID: containerId = '', CNI_IFNAME: ifname = '' } = environment
+  return command === 'ADD' || command === 'DEL' ? { plugin, containerId, ifname } : undefined
+}
+
+/** How long a call waits for another of its attachment, in a process that serves one call. */
+const PATIENCE_MS = 20_000
+
+/**
+ * Held until the process ends.
+ *
+ * @throws CniError 11 when another call had it all the time. StoreError
+ */
+export function lockCall(path: string, key: CallKey, lockByte: LockByte): void {
+  if (CallLocks.open(path, lockByte).acquire(key, PATIENCE_MS)) return
+  const { plugin, containerId, ifname } = key
+  throw new CniError(
+    CNI_CODE.tryAgainLater,
+    `another call of ${plugin} for ${ifname} of ${containerId} has been running for ${PATIENCE_MS} ms`,
+    { details: `who holds the lock of ${path} is in /proc/locks; end that process, and try again` },
+  )
+}
+
+export class CallLocks {
+  readonly #fd: number
+  readonly #lockByte: LockByte
+
+  private constructor(fd: number, lockByte: LockByte) {
+    this.#fd = fd
+    this.#lockByte = lockByte
+  }
+
+  /** Makes the file (0600) and its directories (0700) where they are missing. @throws StoreError */
+  static open(path: string, lockByte: LockByte): CallLocks {
+    try {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+      return new CallLocks(openSync(path, 'a+', 0o600), lockByte)
+    } catch (error) {
+      throw storeErrorOfErrno(error, 'open', path)
+    }
+  }
+
+  /**
+   * Against other processes: within this one, the lock is had again.
+   *
+   * @param timeoutMs  how long it may block the thread
+   * @returns false when another process holds it
+   */
+  acquire(key: CallKey, timeoutMs = 0): boolean {
+    return this.#lockByte(this.#fd, offsetOf(key), true, timeoutMs)
+  }
+
+  release(key: CallKey): void {
+    this.#lockByte(this.#fd, offsetOf(key), false, 0)
+  }
+
+  /** Also releases. */
+  close(): void {
+    closeSync(this.#fd)
+  }
+}
+
+/** FNV-1a (draft-eastlake-fnv), twice with different beginnings for 52 bits. */
+export function offsetOf({ plugin, containerId, ifname }: CallKey): number {
+  const text = `${plugin} ${containerId} ${ifname}`
+  return (fnv1a(text, 0x811c9dc5) >>> 6) * 2 ** 26 + (fnv1a(text, 0x01000193) >>> 6)
+}
+
+function fnv1a(text: string, basis: number): number {
+  let hash = basis
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return hash >>> 0
+}

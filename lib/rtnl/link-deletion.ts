@@ -1,0 +1,132 @@
+// Deleting links without waiting for the kernel's last word. RTM_DELLINK returns only after all of the kernel's readers
+// have let go of the link (rcu_barrier in netdev_run_todo, 15 to 20 ms); the link itself is gone from every table after
+// about one, and the kernel announces that (RTM_DELLINK on the link group). So the request waits on another thread, and
+// the call goes on with the announcement. Links of one moment are put in one group and deleted by one message: the
+// wait is the same for one and for a hundred.
+
+import { ByteWriter } from '../netlink/byte-writer.ts'
+import { Connection, type Trace, type Transport } from '../netlink/connection.ts'
+import { NetlinkError } from '../netlink/error.ts'
+import { type Message, NLM_F_ACK, NLM_F_REQUEST, writeMessage } from '../netlink/message.ts'
+import type { Request } from '../netlink/request.ts'
+import { ifinfomsg, RTM_DELLINK, RTNL_KINDS, RTNLGRP_LINK } from './attributes.ts'
+import { deleteGroupRequest, deleteLinkRequest, type IfIndex, joinGroupRequest } from './link.ts'
+
+/** @returns the errno of the message with this sequence number, 0 for success */
+export type Exchange = (datagram: Uint8Array, seq: number) => Promise<number>
+
+export interface LinkDeletionOptions {
+  /** Opens a socket in the links' namespace. */
+  readonly open: (groups: readonly number[]) => Transport
+  readonly exchange: Exchange
+  readonly trace?: Trace | undefined
+  /** How many requests wait at a time; what comes meanwhile waits for one of them, and goes together. */
+  readonly threads: number
+}
+
+interface Pending {
+  readonly index: IfIndex
+  readonly operation: string
+  resolve(): void
+  reject(error: Error): void
+}
+
+/** Nobody else's, most likely; a group is a number that any program may use. */
+const FIRST_GROUP = 0x70770000
+const GROUPS = 0x8000
+const AF_UNSPEC = 0
+
+export class LinkDeletion {
+  readonly #options: LinkDeletionOptions
+  readonly #events: Connection
+  readonly #waiting: Pending[] = []
+  readonly #sent = new Map<IfIndex, Pending>()
+  #inFlight = 0
+  #group = 0
+
+  constructor(options: LinkDeletionOptions) {
+    this.#options = options
+    this.#events = new Connection(options.open([RTNLGRP_LINK]), {
+      trace: options.trace,
+      kinds: RTNL_KINDS,
+      onEvent: (message) => this.#hear(message),
+    })
+  }
+
+  /** Resolves when the link is gone. @throws NetlinkError ENODEV when it was already */
+  delete(index: IfIndex, operation: string): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#waiting.push({ index, operation, resolve, reject })
+    this.#flush()
+    return promise
+  }
+
+  close(): void {
+    this.#events.close()
+  }
+
+  #flush(): void {
+    if (this.#waiting.length === 0 || this.#inFlight >= this.#options.threads) return
+    this.#inFlight++
+    const batch = this.#waiting.splice(0)
+    for (const one of batch) this.#sent.set(one.index, one)
+    this.#send(batch).finally(() => {
+      this.#inFlight--
+      this.#flush()
+    })
+  }
+
+  async #send(batch: readonly Pending[]): Promise<void> {
+    const { datagram, seq } = batch.length === 1 ? deleteOne(batch) : deleteGroup(batch, this.#nextGroup())
+    const errno = await this.#options.exchange(datagram, seq)
+    // Who has not heard an announcement (it may have been lost) hears this.
+    for (const one of batch) this.#settle(one, errno)
+  }
+
+  #nextGroup(): number {
+    this.#group = (this.#group + 1) % GROUPS
+    return FIRST_GROUP + this.#group
+  }
+
+  /** A port that leaves its bridge is announced by an RTM_DELLINK too, of AF_BRIDGE. */
+  #hear({ type, payload }: Message): void {
+    if (type !== RTM_DELLINK.type) return
+    const { ifi_family, ifi_index } = ifinfomsg.read(payload)
+    const pending = ifi_family === AF_UNSPEC ? this.#sent.get(ifi_index as IfIndex) : undefined
+    if (pending !== undefined) this.#settle(pending, 0)
+  }
+
+  #settle(pending: Pending, errno: number): void {
+    if (this.#sent.get(pending.index) !== pending) return
+    this.#sent.delete(pending.index)
+    if (errno === 0) pending.resolve()
+    else pending.reject(new NetlinkError(pending.operation, { errno }))
+  }
+}
+
+interface Datagram {
+  readonly datagram: Uint8Array
+  /** Of the last message, whose acknowledgement ends it. */
+  readonly seq: number
+}
+
+function deleteOne(batch: readonly Pending[]): Datagram {
+  return encode(batch.map(({ index, operation }) => deleteLinkRequest(index, operation)))
+}
+
+/** A link that is gone meanwhile cannot be put into the group, and the others go all the same. */
+function deleteGroup(batch: readonly Pending[], group: number): Datagram {
+  return encode([
+    ...batch.map(({ index, operation }) => joinGroupRequest(index, group, operation)),
+    deleteGroupRequest(group, `ip link del group ${group}`),
+  ])
+}
+
+function encode(requests: readonly Request[]): Datagram {
+  const writer = new ByteWriter()
+  for (const [i, { kind, flags, payload }] of requests.entries()) {
+    const ack = i === requests.length - 1 ? NLM_F_ACK : 0
+    writeMessage(writer, { type: kind.type, flags: flags | NLM_F_REQUEST | ack, seq: i + 1, payload })
+  }
+  return { datagram: writer.finish(), seq: requests.length }
+}
