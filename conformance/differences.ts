@@ -1,6 +1,8 @@
 // Where ours differs from upstream's 1.1.1 (Debian's containernetworking-plugins), and why that is right. A line of
 // an outcome that only one of the two has must be allowed here; a row that allows nothing fails.
 
+import { CHAIN } from './differences-chain.ts'
+
 export interface Difference {
   /** Titles of cases; `*` stands for any text. */
   readonly cases: string | readonly string[]
@@ -509,4 +511,5 @@ export const DIFFERENCES: readonly Difference[] = [
   ...BAD_INPUT,
   ...MORE_BAD_INPUT,
   ...TRAFFIC,
+  ...CHAIN,
 ]

@@ -3,7 +3,7 @@ import type { Result } from '../../lib/cni/result.ts'
 import { IpAddress } from '../../lib/ip/address.ts'
 import type { MacAddress } from '../../lib/ip/mac.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
-import { makeScene, type Pod, refuseEach, type Scene } from '../../lib/testing/scene.ts'
+import { killEach, makeScene, type Pod, refuseEach, type Scene } from '../../lib/testing/scene.ts'
 import { plugin } from './plugin.ts'
 
 const NETCONF = { cniVersion: '1.1.0', name: 'net', device: 'up0', ipam: { type: 'test-ipam' } }
@@ -242,4 +242,17 @@ test('CHECK names what is different, GC sends home what is not valid, STATUS is 
   await plugin.status?.(scene.ports, scene.request('STATUS', NETCONF))
   await plugin.gc?.(scene.ports, scene.request('GC', { ...NETCONF, 'cni.dev/valid-attachments': [] }))
   t.match(line(scene, 'up0'), 'up mtu 1400')
+})
+
+test('DEL takes back what an ADD left that was killed at any moment', async (t) => {
+  const moments = await killEach(
+    start,
+    (scene) => add(scene),
+    async (scene, before, last) => {
+      await del(scene, {}, { netns: '' })
+      t.equal(onNode(scene.dump()), onNode(before), last)
+      t.strictSame(scene.kernel.openHandles(), [])
+    },
+  )
+  t.ok(moments > 5, `${moments} moments`)
 })

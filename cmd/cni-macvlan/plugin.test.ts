@@ -4,7 +4,7 @@ import { test } from 'tap'
 import type { Result } from '../../lib/cni/result.ts'
 import type { MacAddress } from '../../lib/ip/mac.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
-import { makeScene, type Pod, refuseEach, type Scene } from '../../lib/testing/scene.ts'
+import { killEach, makeScene, type Pod, refuseEach, type Scene } from '../../lib/testing/scene.ts'
 import { plugin } from './plugin.ts'
 
 const NETCONF = {
@@ -237,3 +237,21 @@ test('GC and STATUS', async (t) => {
   await plugin.gc?.(scene.ports, scene.request('GC', { ...NETCONF, 'cni.dev/valid-attachments': [] }))
   t.notMatch(scene.dump(), /macvlan|attachment/)
 })
+
+test('DEL takes back what an ADD left that was killed at any moment', async (t) => {
+  const moments = await killEach(
+    start,
+    (scene) => add(scene),
+    async (scene, before, last) => {
+      await del(scene, {}, { netns: '' })
+      t.equal(withoutLoopback(scene.dump()), withoutLoopback(before), last)
+      t.strictSame(scene.kernel.openHandles(), [])
+    },
+  )
+  t.ok(moments > 5, `${moments} moments`)
+})
+
+/** What ADD brings up of the loopback stays. */
+function withoutLoopback(dump: string): string {
+  return dump.replaceAll(/^(?:link|address) lo .*\n/gm, '')
+}

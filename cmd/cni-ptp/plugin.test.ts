@@ -1,7 +1,7 @@
 import { test } from 'tap'
 import type { Result } from '../../lib/cni/result.ts'
 import { podwireTable } from '../../lib/nftables/masquerade-rules.ts'
-import { makeScene, type Pod, refuseEach, type Scene } from '../../lib/testing/scene.ts'
+import { killEach, makeScene, type Pod, refuseEach, type Scene } from '../../lib/testing/scene.ts'
 import { plugin } from './plugin.ts'
 
 const NETCONF = {
@@ -219,4 +219,17 @@ test('STATUS says what stands in the way of the next ADD', async (t) => {
   await add(full)
   await add(full, NETCONF, { containerId: 'pod-2' })
   await t.rejects(status(full), { code: 50, message: 'no addresses left' })
+})
+
+test('DEL takes back what an ADD left that was killed at any moment', async (t) => {
+  const moments = await killEach(
+    async () => start(),
+    (scene) => add(scene),
+    async (scene, _, last) => {
+      await del(scene, {}, { netns: '' })
+      t.notMatch(scene.dump(), /veth|elements|lease|attachment/, last)
+      t.strictSame(scene.kernel.openHandles(), [])
+    },
+  )
+  t.ok(moments > 5, `${moments} moments`)
 })

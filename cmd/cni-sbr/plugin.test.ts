@@ -2,7 +2,7 @@ import { test } from 'tap'
 import type { Result } from '../../lib/cni/result.ts'
 import { IpAddress } from '../../lib/ip/address.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
-import { makeScene, type Pod, refuseEach, type Scene } from '../../lib/testing/scene.ts'
+import { killEach, makeScene, type Pod, refuseEach, type Scene } from '../../lib/testing/scene.ts'
 import { podChanges } from '../../lib/veth/pod-link.ts'
 import { plugin } from './plugin.ts'
 
@@ -216,4 +216,17 @@ test('CHECK names what is lost, and GC takes back what is not valid', async (t) 
   await plugin.gc?.(scene.ports, scene.request('GC', { ...NETCONF, 'cni.dev/valid-attachments': [] }))
   t.equal(scene.dump(), fresh)
   await plugin.status?.(scene.ports, scene.request('STATUS', NETCONF))
+})
+
+test('DEL takes back what an ADD left that was killed at any moment', async (t) => {
+  const moments = await killEach(
+    start,
+    (scene) => add(scene),
+    async (scene, before, last) => {
+      await del(scene, { netns: '' })
+      t.equal(scene.dump(), before, last)
+      t.strictSame(scene.kernel.openHandles(), [])
+    },
+  )
+  t.ok(moments > 5, `${moments} moments`)
 })

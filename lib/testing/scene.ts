@@ -232,3 +232,31 @@ export async function refuseEach(
     if (failed) look(scene, before, refused)
   }
 }
+
+/**
+ * As refuseEach, but nothing more is done after the first, second, … thing, undoing included: as when the process is
+ * killed there.
+ *
+ * @param look  at what is there then
+ */
+export async function killEach(
+  make: () => Promise<Scene>,
+  act: (scene: Scene) => Promise<unknown>,
+  look: (scene: Scene, before: string, last: string) => Promise<void>,
+): Promise<number> {
+  for (let n = 1; ; n++) {
+    const scene = await make()
+    const before = scene.dump()
+    let count = 0
+    let last = ''
+    scene.refuse = (operation) => {
+      count += 1
+      if (count === n) last = operation
+      return count > n ? 'EPERM' : undefined
+    }
+    await act(scene).catch(() => undefined)
+    scene.refuse = () => undefined
+    if (count <= n) return n
+    await look(scene, before, last)
+  }
+}
