@@ -6,6 +6,7 @@ import { badStoreCases } from './cases/bad-store.ts'
 import { bridgeFieldCases } from './cases/bridge-fields.ts'
 import { chainCases } from './cases/chain.ts'
 import { checkCases } from './cases/check.ts'
+import { clientCases } from './cases/clients.ts'
 import { delCases } from './cases/del.ts'
 import { failedAddCases } from './cases/failed-add.ts'
 import { firewallCases } from './cases/firewall.ts'
@@ -13,7 +14,9 @@ import { foreignCases } from './cases/foreign.ts'
 import { hostLocalCases } from './cases/host-local.ts'
 import { portmapCases } from './cases/portmap.ts'
 import { resultFormatCases } from './cases/result-formats.ts'
+import { switchingCases } from './cases/switching.ts'
 import { trafficCases } from './cases/traffic.ts'
+import { vlanCases } from './cases/vlan.ts'
 import type { Case } from './harness/case.ts'
 
 export const AREAS = {
@@ -21,6 +24,7 @@ export const AREAS = {
   'bridge-fields': bridgeFieldCases,
   chain: chainCases,
   check: checkCases,
+  clients: clientCases,
   del: delCases,
   'failed-add': failedAddCases,
   firewall: firewallCases,
@@ -28,7 +32,9 @@ export const AREAS = {
   'host-local': hostLocalCases,
   portmap: portmapCases,
   'result-formats': resultFormatCases,
+  switching: switchingCases,
   traffic: trafficCases,
+  vlan: vlanCases,
 } as const satisfies Readonly<Record<string, readonly Case[]>>
 
 export type Area = keyof typeof AREAS

@@ -6,13 +6,16 @@
  * netlink request on a thread of its own, for those that the kernel keeps waiting.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <node_api.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,38 +202,73 @@ static int is_new_netlink_socket(int fd, int protocol, unsigned port)
 	return !getsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &value, &size) && !value;
 }
 
+static int find_new_netlink_socket(int protocol, unsigned port)
+{
+	/* The last one's number first: sockets come and go, and the lowest free number is given out again. */
+	static int last;
+	struct rlimit limit;
+
+	if (is_new_netlink_socket(last, protocol, port))
+		return last;
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return -1;
+	for (int fd = 3; fd < (int)limit.rlim_cur; fd++)
+		if (is_new_netlink_socket(fd, protocol, port))
+			return last = fd;
+	errno = ENOENT;
+	return -1;
+}
+
 static napi_value addon_configure_netlink(napi_env env, napi_callback_info info)
 {
 	int32_t args[2];
-	struct rlimit limit;
 	napi_value result;
 	int on = 1;
 	int room = RECEIVE_BUFFER_BYTES;
+	int fd;
 
 	if (!int_arguments(env, info, 2, args))
 		return NULL;
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return throw_errno(env, "getrlimit", errno);
-	for (int fd = 3; fd < (int)limit.rlim_cur; fd++) {
-		if (!is_new_netlink_socket(fd, args[0], (unsigned)args[1]))
-			continue;
-		/* Extended errors name the offending attribute; capped ones do not repeat our request. */
-		if (setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on))
-			return throw_errno(env, "setsockopt NETLINK_EXT_ACK", errno);
-		setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
-		/*
-		 * A full receive buffer is an error of the socket, on which the package ends the process. So there is
-		 * room for what a busy node sends at once, and what is lost all the same is noticed by the deadline.
-		 */
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
-		setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof on);
-		/* Strict checking makes dumps honour their filter (Linux 4.20); only rtnetlink knows it. */
-		if (args[0] == NETLINK_ROUTE)
-			setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
-		napi_create_int32(env, fd, &result);
-		return result;
-	}
-	return throw_errno(env, "find netlink socket", ENOENT);
+	fd = find_new_netlink_socket(args[0], (unsigned)args[1]);
+	if (fd < 0)
+		return throw_errno(env, "find netlink socket", errno);
+	/* Extended errors name the offending attribute; capped ones do not repeat our request. */
+	if (setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on))
+		return throw_errno(env, "setsockopt NETLINK_EXT_ACK", errno);
+	setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
+	/*
+	 * A full receive buffer is an error of the socket, on which the package ends the process. So there is room for
+	 * what a busy node sends at once, and what is lost all the same is noticed by the deadline.
+	 */
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
+	setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof on);
+	/* Strict checking makes dumps honour their filter (Linux 4.20); only rtnetlink knows it. */
+	if (args[0] == NETLINK_ROUTE)
+		setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
+	napi_create_int32(env, fd, &result);
+	return result;
+}
+
+/* filterMessages(fd, type): the socket gets no messages of other types (socket(7), SO_ATTACH_FILTER). */
+static napi_value addon_filter_messages(napi_env env, napi_callback_info info)
+{
+	int32_t args[2];
+
+	if (!int_arguments(env, info, 2, args))
+		return NULL;
+
+	/* A filter loads in network order, and the type is in the machine's. */
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons((unsigned short)args[1]), 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	struct sock_fprog program = { .len = sizeof code / sizeof code[0], .filter = code };
+
+	if (setsockopt(args[0], SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program))
+		return throw_errno(env, "setsockopt SO_ATTACH_FILTER", errno);
+	return NULL;
 }
 
 /* send(fd, bytes): one datagram. Our socket's send buffer is empty: the kernel has taken what came before. */
@@ -398,6 +436,7 @@ NAPI_MODULE_INIT()
 		{ "flock", addon_flock },
 		{ "lockByte", addon_lock_byte },
 		{ "configureNetlink", addon_configure_netlink },
+		{ "filterMessages", addon_filter_messages },
 		{ "send", addon_send },
 		{ "receive", addon_receive },
 		{ "exchange", addon_exchange },

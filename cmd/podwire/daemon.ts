@@ -7,6 +7,7 @@ import type { Recovery } from '../../lib/daemon/recover.ts'
 import { openPorts } from '../../lib/host/open-ports.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { stateDirOf } from '../../lib/host/state-dir.ts'
+import type { IpAddress } from '../../lib/ip/address.ts'
 import type { Log } from '../../lib/log/log.ts'
 import { openPinoLog } from '../../lib/log/pino-log.ts'
 
@@ -38,7 +39,12 @@ export async function runDaemon(command: DaemonCommand): Promise<void> {
   const { environment, executable, findPlugin, plugins, version } = command
   const socketPath = command.socketPath ?? (environment['PODWIRE_SOCKET'] || DEFAULT_SOCKET)
   const log = openDaemonLog(environment)
-  const ports = openPorts({ environment, executable, findPlugin, log, deletionThreads: DELETION_THREADS })
+  const background = {
+    deletionThreads: DELETION_THREADS,
+    onConnectionsKept: (error: unknown, addresses: readonly IpAddress[]) =>
+      log.error({ error: String(error), addresses: addresses.map(String) }, 'could not forget connections'),
+  }
+  const ports = openPorts({ environment, executable, findPlugin, log, background })
   const stateDir = stateDirOf(environment)
   const path = [dirname(executable), '/opt/cni/bin', '/usr/lib/cni']
   const { daemon, recovery } = await Daemon.start({

@@ -14,6 +14,7 @@ import { plugin as ptp } from '../cni-ptp/plugin.ts'
 import { plugin as sbr } from '../cni-sbr/plugin.ts'
 import { plugin as tuning } from '../cni-tuning/plugin.ts'
 import { plugin as vlan } from '../cni-vlan/plugin.ts'
+import { plugin as vrf } from '../cni-vrf/plugin.ts'
 import { plugin as hostLocal } from '../ipam-host-local/plugin.ts'
 import { plugin as ipamStatic } from '../ipam-static/plugin.ts'
 
@@ -33,6 +34,7 @@ export const PLUGINS: readonly Plugin<Ports>[] = [
   sbr,
   tuning,
   vlan,
+  vrf,
 ]
 
 export const PLUGIN_NAMES: readonly string[] = PLUGINS.map(({ name }) => name)
@@ -53,6 +55,7 @@ export const UPSTREAM_NAMES: Readonly<Record<string, string>> = {
   static: ipamStatic.name,
   tuning: tuning.name,
   vlan: vlan.name,
+  vrf: vrf.name,
 }
 
 /** By our name or by upstream's. @returns undefined when no plugin has this name */

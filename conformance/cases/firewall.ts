@@ -1,10 +1,10 @@
 // Firewalls: who may reach a pod from behind a bridge, and pods beside the firewalls of others.
 
 import type { Case } from '../harness/case.ts'
+import { callPeer, serveAs } from '../harness/named-peers.ts'
 import type { Namespace } from '../harness/node.ts'
 import type { Config } from '../harness/plugin.ts'
 import type { Stage } from '../harness/stage.ts'
-import { askPeer, serve } from '../harness/traffic.ts'
 import { addChain, type Chained, chainedConfig, delChain, prepareNode } from './bridge-chain.ts'
 
 const OUTSIDE = { 4: '192.0.2.2', 6: '2001:db8:ffff::2' }
@@ -30,7 +30,7 @@ async function inWorld(stage: Stage, prepare: string, play: (world: World) => Pr
   if (prepare !== '') await stage.sh(prepare)
   await prepareNode(stage, { type, fields: {} })
   const pods = [await stage.addPod('pod1'), await stage.addPod('pod2'), await stage.addPod('pod3')] as const
-  const servers = await Promise.all([outside, ...pods].map((one) => serve(one, one.label)))
+  const servers = await Promise.all([outside, ...pods].map((one) => serveAs(one.label, one)))
   const attach = (pod: Namespace, fields: Config, main: Config = {}) => {
     const name = main['name'] === undefined ? {} : { name: main['name'] }
     return addChain(
@@ -72,7 +72,7 @@ async function ask(
   calls: Readonly<Record<string, readonly [Call, expected: string]>>,
 ): Promise<void> {
   for (const [what, [[from, address], expected]] of Object.entries(calls)) {
-    const answer = (await askPeer(stage, from, address)).split(' sees ')[0] ?? ''
+    const answer = (await callPeer(stage, from, address)).split(' sees ')[0] ?? ''
     stage.note(what, [answer])
     stage.require(answer === expected, `${what}: ${expected}, not ${answer}`)
   }

@@ -1,10 +1,10 @@
 // Host ports: who reaches them, who does not, and what is left of them.
 
 import type { Case } from '../harness/case.ts'
+import { callPeer, serveAs } from '../harness/named-peers.ts'
 import type { Namespace } from '../harness/node.ts'
 import type { Config } from '../harness/plugin.ts'
 import type { Stage } from '../harness/stage.ts'
-import { askPeer, serve } from '../harness/traffic.ts'
 import { addChain, type Chained, chainedConfig, delChain, prepareNode } from './bridge-chain.ts'
 
 const NODE = { 4: '192.0.2.1', 6: '2001:db8:ffff::1' }
@@ -41,9 +41,9 @@ async function inWorld(stage: Stage, play: (world: World) => Promise<void>): Pro
   await prepareNode(stage, { type, fields: withPorts([mapping({ hostPort: 1 })]) })
   const pods = [await stage.addPod('pod1'), await stage.addPod('pod2')] as const
   const servers = [
-    await serve(outside, 'outside'),
-    await serve(pods[0], 'pod1'),
-    await serve(pods[1], 'pod2'),
+    await serveAs('outside', outside),
+    await serveAs('pod1', pods[0]),
+    await serveAs('pod2', pods[1]),
   ]
   const attach = (pod: Namespace, fields: Config) => addChain(stage, pod, { type, fields })
   const detach = async (...attached: readonly Chained[]) => {
@@ -61,7 +61,7 @@ async function ask(
   calls: Readonly<Record<string, readonly [Call, expected: string]>>,
 ): Promise<void> {
   for (const [what, [[from, address, ...options], expected]] of Object.entries(calls)) {
-    const answer = await askPeer(stage, from, address, ...options)
+    const answer = await callPeer(stage, from, address, ...options)
     stage.note(what, [answer])
     stage.require(answer.startsWith(expected), `${what}: ${expected}, not ${answer}`)
   }
@@ -243,7 +243,7 @@ async function refusedWhenTaken(world: World): Promise<void> {
 /** Without the guard route_localnet opens it to the pods of the bridge (plugins#729). */
 async function loopbackStaysClosed(world: World): Promise<void> {
   const { stage, pods, attach, detach } = world
-  const server = await serve(stage.node, 'node')
+  const server = await serveAs('node', stage.node)
   const chained = await attach(pods[0], withPorts([mapping()]))
   await stage.sh(
     `echo 1 >/proc/sys/net/ipv4/conf/eth0/route_localnet; ip route del local 127.0.0.0/8 dev lo table local

@@ -1,51 +1,29 @@
-// The smallest of servers, and its client: says under which address a caller arrives, over TCP and UDP alike. A
-// program of the tests, to be run inside namespaces.
+// The smallest of servers, and its client: says under which address a caller arrives. A program of the tests, to be
+// run inside namespaces.
 //
-//   peer-address.ts serve [NAME]                       prints `ready`, then serves until it is ended
-//   peer-address.ts ask ADDRESS [PORT] [udp] [FROM]    prints what the server at ADDRESS says; FROM is the own port
+//   peer-address.ts serve           prints `ready`, then serves until it is ended
+//   peer-address.ts ask ADDRESS     prints what the server at ADDRESS says
+//   peer-address.ts echo            prints `ready`, then sends back what comes, until it is ended
+//   peer-address.ts hold ADDRESS    a connection to that: what comes from stdin goes there, and back to stdout
 
-import { createSocket } from 'node:dgram'
 import { connect, createServer } from 'node:net'
 
 const PORT = 8080
+const ECHO_PORT = 8081
 const DEADLINE_MS = 3_000
 
-const [command, ...rest] = process.argv.slice(2)
-if (command === 'serve') serve(rest[0])
-else if (rest[2] === 'udp') askUdp()
-else askTcp()
-
-function serve(name: string | undefined): void {
-  const answer = (address = '') => {
-    const caller = address.replace(/^::ffff:/, '')
-    return name === undefined ? caller : `${name} sees ${caller}`
-  }
-  const udp = createSocket('udp6')
-  udp.on('message', (_, { address, port }) => udp.send(answer(address), port, address))
-  udp.bind(PORT, '::', () => {
-    const tcp = createServer((socket) => socket.end(answer(socket.remoteAddress)))
-    tcp.listen(PORT, '::', () => console.log('ready'))
-  })
-}
-
-function askTcp(): void {
-  const [address = '', port = PORT] = rest
-  const socket = connect(Number(port), address)
+const [command, address = ''] = process.argv.slice(2)
+if (command === 'serve') {
+  const server = createServer((socket) => socket.end((socket.remoteAddress ?? '').replace(/^::ffff:/, '')))
+  server.listen(PORT, '::', () => console.log('ready'))
+} else if (command === 'echo') {
+  createServer((socket) => socket.pipe(socket)).listen(ECHO_PORT, '::', () => console.log('ready'))
+} else if (command === 'hold') {
+  const socket = connect(ECHO_PORT, address)
+  process.stdin.pipe(socket).pipe(process.stdout)
+} else {
+  const socket = connect(PORT, address)
   socket.setTimeout(DEADLINE_MS, () => socket.destroy(new Error('no answer')))
   socket.on('data', (data) => console.log(String(data)))
   socket.on('error', ({ message }) => console.log(message))
-}
-
-function askUdp(): void {
-  const [address = '', port, , from = '0'] = rest
-  const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4')
-  const end = (text: string) => {
-    console.log(text)
-    clearTimeout(timer)
-    socket.close()
-  }
-  const timer = setTimeout(() => end('no answer'), DEADLINE_MS)
-  socket.on('message', (data) => end(String(data)))
-  socket.on('error', ({ message }) => end(message))
-  socket.bind(Number(from), () => socket.send('who am I?', Number(port), address))
 }

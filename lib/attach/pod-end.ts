@@ -5,7 +5,7 @@ import type { Undo } from '../host/undo.ts'
 import { Prefix } from '../ip/prefix.ts'
 import { unlessGone } from '../netlink/error.ts'
 import { LOOPBACK_INDEX } from '../rtnl/link.ts'
-import { type PodAddressing, podChanges, podSysctls } from '../veth/pod-link.ts'
+import { hasIpv6, type PodAddressing, podChanges, podSysctls } from '../veth/pod-link.ts'
 
 const LOOPBACK_ADDRESS = Prefix.parse('127.0.0.1/8')
 const LOOPBACK_IPV6 = 'ipv6/conf/lo/disable_ipv6'
@@ -17,9 +17,9 @@ export async function configurePodEnd(
   { addressing, undo }: { addressing: PodAddressing; undo: Undo },
 ): Promise<void> {
   const [link, loopback] = await Promise.all([pod.rtnl.getLink(ifname), pod.rtnl.getLink(LOOPBACK_INDEX)])
-  const before = { key: LOOPBACK_IPV6, value: pod.sysctl.find(LOOPBACK_IPV6) ?? '', optional: true }
+  const value = hasIpv6(addressing.addresses) ? pod.sysctl.find(LOOPBACK_IPV6) : undefined
   undo.push('set the pod’s lo back', async () => {
-    pod.sysctl.set(before)
+    if (value !== undefined) pod.sysctl.set({ key: LOOPBACK_IPV6, value })
     if (!loopback.up) await lowerLoopback(pod)
   })
   pod.sysctl.set(...podSysctls(ifname, addressing))

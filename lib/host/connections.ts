@@ -33,6 +33,10 @@ async function whereTracked(
   try {
     await flush(tracking.conntrack, size)
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && UNSUPPORTED.includes(String(error.code)))) throw error
+    if (!isUnsupported(error)) throw error
   }
+}
+
+export function isUnsupported(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && UNSUPPORTED.includes(String(error.code))
 }

@@ -1,16 +1,25 @@
 // The kernel of this node, one network namespace at a time: the node's own, and those of pods.
 
 import type { Conntrack } from '../conntrack/conntrack.ts'
+import { ConntrackLater } from '../conntrack/conntrack-later.ts'
 import { ConntrackSocket } from '../conntrack/conntrack-socket.ts'
-import type { Trace, Transport } from '../netlink/connection.ts'
-import { exchangeOnThread, NETLINK_NETFILTER, NETLINK_ROUTE, openSocket } from '../netlink/socket.ts'
+import type { IpAddress } from '../ip/address.ts'
+import type { Trace } from '../netlink/connection.ts'
+import {
+  exchangeOnThread,
+  NETLINK_NETFILTER,
+  NETLINK_ROUTE,
+  openSocket,
+  type SocketOptions,
+} from '../netlink/socket.ts'
 import { Netns } from '../netns/netns.ts'
 import type { Nft } from '../nftables/nft.ts'
 import { NftSocket } from '../nftables/nft-socket.ts'
 import { LinkDeletion } from '../rtnl/link-deletion.ts'
 import type { Rtnl } from '../rtnl/rtnl.ts'
-import { RtnlSocket } from '../rtnl/rtnl-socket.ts'
+import { type OpenTransport, RtnlSocket } from '../rtnl/rtnl-socket.ts'
 import { ProcSysctl, type Sysctl } from '../sysctl/sysctl.ts'
+import { isUnsupported } from './connections.ts'
 
 /** What can be done in one network namespace. Sockets are opened when first used. */
 export interface Namespace {
@@ -34,11 +43,15 @@ export interface Kernel {
 
 export interface KernelOptions {
   readonly trace?: Trace | undefined
-  /**
-   * For a process that serves many calls: the node's links are deleted on other threads, at most so many at a time,
-   * which must be fewer than libuv has (UV_THREADPOOL_SIZE).
-   */
-  readonly deletionThreads?: number
+  /** For a process that serves many calls: what takes long in the node's own namespace keeps nobody waiting. */
+  readonly background?: Background | undefined
+}
+
+export interface Background {
+  /** Links are deleted on other threads, at most so many at a time: fewer than libuv has (UV_THREADPOOL_SIZE). */
+  readonly deletionThreads: number
+  /** Connections are forgotten after the call; called when they cannot be. */
+  readonly onConnectionsKept: (error: unknown, addresses: readonly IpAddress[]) => void
 }
 
 export class LiveKernel implements Kernel {
@@ -88,7 +101,7 @@ class LiveNamespace implements Namespace {
 
   get rtnl(): Rtnl {
     if (this.#rtnl === undefined) {
-      const open = (groups?: readonly number[]) => this.#netns.enter(() => openSocket(NETLINK_ROUTE, groups))
+      const open = (options?: SocketOptions) => this.#netns.enter(() => openSocket(NETLINK_ROUTE, options))
       this.#rtnl = new RtnlSocket(open, { trace: this.#options.trace, deletion: this.#makeDeletion(open) })
     }
     return this.#rtnl
@@ -102,16 +115,27 @@ class LiveNamespace implements Namespace {
 
   get conntrack(): Conntrack {
     const open = () => this.#netns.enter(() => openSocket(NETLINK_NETFILTER))
-    this.#conntrack ??= new ConntrackSocket(open, this.#options.trace)
+    this.#conntrack ??= this.#later(new ConntrackSocket(open, this.#options.trace))
     return this.#conntrack
   }
 
-  #makeDeletion(open: (groups?: readonly number[]) => Transport): LinkDeletion | undefined {
-    const { trace, deletionThreads: threads } = this.#options
-    if (threads === undefined) return undefined
+  #makeDeletion(open: OpenTransport): LinkDeletion | undefined {
+    const { trace, background } = this.#options
+    if (background === undefined) return undefined
+    const threads = background.deletionThreads
     const exchange = (datagram: Uint8Array, seq: number) =>
       this.#netns.enter(() => exchangeOnThread(NETLINK_ROUTE, datagram, seq)).answer
     return new LinkDeletion({ open, exchange, trace, threads })
+  }
+
+  #later(conntrack: Conntrack): Conntrack {
+    const { background } = this.#options
+    if (background === undefined) return conntrack
+    return new ConntrackLater(conntrack, {
+      onError: (error, addresses) => {
+        if (!isUnsupported(error)) background.onConnectionsKept(error, addresses)
+      },
+    })
   }
 
   close(): void {

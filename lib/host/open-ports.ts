@@ -5,7 +5,7 @@ import { readFileSync, statSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createDelegateExec } from '../cni/delegate-exec.ts'
 import type { Plugin } from '../cni/plugin.ts'
-import type { LeaseStore } from '../ipam/lease-store.ts'
+import { LEASES_FILE, type LeaseStore } from '../ipam/lease-store.ts'
 import { SqliteLeaseStore } from '../ipam/lease-store-sqlite.ts'
 import { type Log, silentLog } from '../log/log.ts'
 import { loadNative } from '../native/native.ts'
@@ -15,14 +15,12 @@ import { SqliteAttachmentStore } from '../state/attachments-sqlite.ts'
 import { bootId } from '../state/boot.ts'
 import { callKey, LOCKS_FILE, lockCall } from './call-lock.ts'
 import { systemClock } from './clock.ts'
-import { LiveKernel } from './kernel.ts'
+import { type Background, LiveKernel } from './kernel.ts'
 import type { Files, Ports } from './ports.ts'
 import { randomBytes } from './random.ts'
 import { stateDirOf } from './state-dir.ts'
 
 const ATTACHMENTS_FILE = 'attachments.db'
-/** Inside `ipam.dataDir`, beside upstream's directories of one network each. */
-const LEASES_FILE = 'podwire-leases.db'
 /** Its name beside the executable (`podwire install --shim`). */
 const SHIM = 'podwire-shim'
 
@@ -37,11 +35,11 @@ export interface HostOptions {
   /** Of a process that serves one call of this plugin: the call's attachment is locked until it ends. */
   readonly servedPlugin?: string
   /** Of a process that serves many calls. @see KernelOptions */
-  readonly deletionThreads?: number
+  readonly background?: Background
 }
 
 export function openPorts(options: HostOptions): Ports {
-  const { environment, executable, findPlugin, log = silentLog, deletionThreads } = options
+  const { environment, executable, findPlugin, log = silentLog, background } = options
   const stateDir = stateDirOf(environment)
   const key = options.servedPlugin === undefined ? undefined : callKey(options.servedPlugin, environment)
   if (key !== undefined) lockCall(`${stateDir}/${LOCKS_FILE}`, key, loadNative().lockByte)
@@ -51,7 +49,7 @@ export function openPorts(options: HostOptions): Ports {
   )
   const leases = new Map<string, LeaseStore>()
   const trace = environment['PODWIRE_TRACE'] === 'netlink' ? traceToStderr : traceToLog(log)
-  const kernel = new LiveKernel({ trace, ...(deletionThreads === undefined ? {} : { deletionThreads }) })
+  const kernel = new LiveKernel({ trace, background })
   const openLeases = (dataDir: string) => {
     const store =
       leases.get(dataDir) ?? SqliteLeaseStore.open(`${dataDir}/${LEASES_FILE}`, { bootId: boot() })

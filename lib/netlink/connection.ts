@@ -77,6 +77,8 @@ const MAX_SEQ = 0xffffffff
 const DEFAULT_DEADLINE_MS = 10_000
 /** A dump is interrupted when what it lists changes under it; on a busy node that is often, but not for ever. */
 const MAX_DUMP_ATTEMPTS = 30
+/** Of 32 KiB at most, when the kernel lists. */
+const MAX_DATAGRAMS_AT_ONCE = 16
 const ETIMEDOUT = 110
 const EINTR = 4
 const ENOTCONN = 107
@@ -203,8 +205,9 @@ export class Connection {
     return promise
   }
 
+  /** Long lists are left to the event loop after some, so that others get their turn. */
   #takeReplies(lastSeq: number): void {
-    while (this.#pending.has(lastSeq)) {
+    for (let i = 0; i < MAX_DATAGRAMS_AT_ONCE && this.#pending.has(lastSeq); i++) {
       const datagram = this.#transport.receive?.()
       if (datagram === undefined) return
       this.#receive(datagram)

@@ -2,7 +2,7 @@
 // package's lowest module is used (docs/adr/0001-netlink.md).
 
 import { RawNetlinkSocket } from 'netlink/dist/raw.js'
-import { loadNative } from '../native/native.ts'
+import { loadNative, type Native } from '../native/native.ts'
 import type { Transport } from './connection.ts'
 
 export const NETLINK_ROUTE = 0
@@ -11,33 +11,73 @@ export const NETLINK_NETFILTER = 12
 /** Larger than any datagram that the kernel makes for a dump (it goes by the reader's buffer, 32 KiB at most). */
 const RECEIVE_BUFFER_BYTES = 64 * 1024
 const EMSGSIZE = 90
+const ENOTCONN = 107
+
+/** Messages of one type only, of those that come unasked (linux/netlink.h, nlmsg_type). */
+export interface SocketOptions {
+  /** Multicast groups to join: RTNLGRP_LINK, … */
+  readonly groups?: readonly number[]
+  /** The kernel drops what is of another type: nobody is woken by it. */
+  readonly onlyType?: number
+}
 
 /**
  * Opens a socket in the network namespace that the calling thread is in now; the socket stays there.
  *
- * @param groups  multicast groups to join: RTNLGRP_LINK, …
  * @throws Error with `errno` when the kernel refuses the socket
  */
-export function openSocket(protocol: number, groups: readonly number[] = []): Transport {
+export function openSocket(protocol: number, { groups = [], onlyType }: SocketOptions = {}): Transport {
   const socket = new RawNetlinkSocket(protocol, {
     messagePeeking: false,
     msgBufferSize: RECEIVE_BUFFER_BYTES,
   } as never) // its type demands buffer sizes that its code treats as optional
   const native = loadNative()
   const fd = native.configureNetlink(protocol, socket.address().port)
+  if (onlyType !== undefined) native.filterMessages(fd, onlyType)
   for (const group of groups) socket.addMembership(group)
-  return {
-    // The package sends a second datagram only in the next turn of the event loop.
-    send: (datagram) => native.send(fd, datagram),
-    receive: () => native.receive(fd),
-    listen(onDatagram, onError) {
-      socket.on('message', onDatagram)
-      socket.on('truncatedMessage', () =>
-        onError(Object.assign(new Error('datagram larger than the buffer'), { errno: EMSGSIZE })),
-      )
-      socket.on('error', onError)
-    },
-    close: () => socket.close(),
+  return new Socket(socket, fd, native)
+}
+
+/**
+ * What is asked and answered goes by the descriptor: the package sends a second datagram only in the next turn of the
+ * event loop, and receives in one. It hears what comes later.
+ */
+class Socket implements Transport {
+  readonly #socket: RawNetlinkSocket
+  readonly #fd: number
+  readonly #native: Native
+  #isOpen = true
+
+  constructor(socket: RawNetlinkSocket, fd: number, native: Native) {
+    this.#socket = socket
+    this.#fd = fd
+    this.#native = native
+  }
+
+  send(datagram: Uint8Array): void {
+    // The number of a closed descriptor soon is another file's.
+    if (!this.#isOpen) throw Object.assign(new Error('the socket is closed'), { errno: ENOTCONN })
+    this.#native.send(this.#fd, datagram)
+  }
+
+  receive(): Uint8Array | undefined {
+    return this.#isOpen ? this.#native.receive(this.#fd) : undefined
+  }
+
+  listen(
+    onDatagram: (datagram: Uint8Array) => void,
+    onError: (error: Error & { errno?: number }) => void,
+  ): void {
+    this.#socket.on('message', onDatagram)
+    this.#socket.on('truncatedMessage', () =>
+      onError(Object.assign(new Error('datagram larger than the buffer'), { errno: EMSGSIZE })),
+    )
+    this.#socket.on('error', onError)
+  }
+
+  close(): void {
+    this.#isOpen = false
+    this.#socket.close()
   }
 }
 

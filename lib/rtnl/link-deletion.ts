@@ -9,6 +9,7 @@ import { Connection, type Trace, type Transport } from '../netlink/connection.ts
 import { NetlinkError } from '../netlink/error.ts'
 import { type Message, NLM_F_ACK, NLM_F_REQUEST, writeMessage } from '../netlink/message.ts'
 import type { Request } from '../netlink/request.ts'
+import type { SocketOptions } from '../netlink/socket.ts'
 import { ifinfomsg, RTM_DELLINK, RTNL_KINDS, RTNLGRP_LINK } from './attributes.ts'
 import { deleteGroupRequest, deleteLinkRequest, type IfIndex, joinGroupRequest } from './link.ts'
 
@@ -17,7 +18,7 @@ export type Exchange = (datagram: Uint8Array, seq: number) => Promise<number>
 
 export interface LinkDeletionOptions {
   /** Opens a socket in the links' namespace. */
-  readonly open: (groups: readonly number[]) => Transport
+  readonly open: (options: SocketOptions) => Transport
   readonly exchange: Exchange
   readonly trace?: Trace | undefined
   /** How many requests wait at a time; what comes meanwhile waits for one of them, and goes together. */
@@ -46,7 +47,7 @@ export class LinkDeletion {
 
   constructor(options: LinkDeletionOptions) {
     this.#options = options
-    this.#events = new Connection(options.open([RTNLGRP_LINK]), {
+    this.#events = new Connection(options.open({ groups: [RTNLGRP_LINK], onlyType: RTM_DELLINK.type }), {
       trace: options.trace,
       kinds: RTNL_KINDS,
       onEvent: (message) => this.#hear(message),
@@ -89,8 +90,7 @@ export class LinkDeletion {
   }
 
   /** A port that leaves its bridge is announced by an RTM_DELLINK too, of AF_BRIDGE. */
-  #hear({ type, payload }: Message): void {
-    if (type !== RTM_DELLINK.type) return
+  #hear({ payload }: Message): void {
     const { ifi_family, ifi_index } = ifinfomsg.read(payload)
     const pending = ifi_family === AF_UNSPEC ? this.#sent.get(ifi_index as IfIndex) : undefined
     if (pending !== undefined) this.#settle(pending, 0)

@@ -6,14 +6,14 @@ import { test } from 'tap'
 import { Prefix } from '../ip/prefix.ts'
 import { Connection } from '../netlink/connection.ts'
 import type { Message } from '../netlink/message.ts'
-import { NETLINK_ROUTE, openSocket } from '../netlink/socket.ts'
+import { NETLINK_ROUTE, openSocket, type SocketOptions } from '../netlink/socket.ts'
 import { makeNamespace, type TestNamespace } from '../testing/netns.ts'
 import { RTM_NEWADDR } from './attributes.ts'
 import { LOOPBACK_INDEX } from './link.ts'
 import { RtnlSocket } from './rtnl-socket.ts'
 
-const openIn = (namespace: TestNamespace) => (groups?: readonly number[]) =>
-  namespace.netns.enter(() => openSocket(NETLINK_ROUTE, groups))
+const openIn = (namespace: TestNamespace) => (options?: SocketOptions) =>
+  namespace.netns.enter(() => openSocket(NETLINK_ROUTE, options))
 
 /** linux/rtnetlink.h */
 const RTNLGRP_IPV4_IFADDR = 5
@@ -38,7 +38,7 @@ test('RtnlSocket.waitForLink holds when notifications come in floods', async (t)
 test('notifications of addresses carry the sequence number of the request that caused them', async (t) => {
   const namespace = makeNamespace(t, 'seq')
   const { promise, resolve } = Promise.withResolvers<Message>()
-  const events = new Connection(openIn(namespace)([RTNLGRP_IPV4_IFADDR]), { onEvent: resolve })
+  const events = new Connection(openIn(namespace)({ groups: [RTNLGRP_IPV4_IFADDR] }), { onEvent: resolve })
   t.teardown(() => events.close())
   await namespace.rtnl.listLinks()
   const address = { dev: LOOPBACK_INDEX, prefix: Prefix.parse('127.1.0.1/8') }

@@ -3,6 +3,7 @@
 import type { Family } from '../ip/address.ts'
 import { Connection, type Trace, type Transport } from '../netlink/connection.ts'
 import { isNotFound, NetlinkError } from '../netlink/error.ts'
+import type { SocketOptions } from '../netlink/socket.ts'
 import { type AddressFilter, type LinkAddressState, listAddressesRequest, readAddress } from './address.ts'
 import { ifinfomsg, RTNL_KINDS, RTNLGRP_LINK } from './attributes.ts'
 import { type BridgeVlan, listBridgeVlansRequest, readBridgeVlans } from './bridge-vlan.ts'
@@ -25,8 +26,8 @@ import { listRoutesRequest, type RouteFilter, type RouteState, readRoutes } from
 import type { Change, LinkCondition, Rtnl } from './rtnl.ts'
 import { listRulesRequest, type RuleState, readRule } from './rule.ts'
 
-/** Opens a socket in the port's namespace; `groups` are multicast groups to hear. */
-export type OpenTransport = (groups?: readonly number[]) => Transport
+/** Opens a socket in the port's namespace. */
+export type OpenTransport = (options?: SocketOptions) => Transport
 
 const ETIMEDOUT = 110
 const ENODEV = 19
@@ -158,7 +159,7 @@ export class RtnlSocket implements Rtnl {
         (now) => wanted.holds(now) && resolve(now),
         (error: unknown) => (isNotFound(error) ? fail(ENODEV, error) : reject(error)),
       )
-    const events = new Connection(this.#open([RTNLGRP_LINK]), {
+    const events = new Connection(this.#open({ groups: [RTNLGRP_LINK] }), {
       trace: this.#trace,
       kinds: RTNL_KINDS,
       onEvent: (message) => ifinfomsg.read(message.payload).ifi_index === index && look(),

@@ -725,6 +725,14 @@ export function rtnlContract(subject: string, makeWorld: (t: Test) => RtnlWorld 
       '10.1.0.0/24 dev br0 src 10.1.0.1 table 100 scope link connected',
       'fd00::/64 dev br0 table 100 scope global metric 256 connected',
     ])
+    const through = [
+      way('10.9.0.0/16', { gateway: address('10.1.0.9'), dev, table: 100 }),
+      way('fd09::/64', { gateway: address('fd00::9'), dev, table: 100 }),
+    ]
+    for (const route of through) {
+      await host.apply(addRoute(route), deleteRoute(route))
+      await t.rejects(host.apply(addRoute({ ...route, table: 101 })), /UNREACH/, 'not from another table')
+    }
     for (const route of own) await host.apply(addRoute(route), deleteRoute({ ...route, table: 100 }))
     t.strictSame(await routes(host), [
       '10.1.0.0/24 dev br0 src 10.1.0.1 scope link connected',

@@ -86,10 +86,11 @@ export class Database {
     return this.#locked(() => {
       this.#reopenIfReplaced()
       const result = this.#guard('write', () => {
-        // A newer Podwire may have come while this process (a daemon) ran.
-        this.#readVersion(this.#sqlite)
         this.#forgetEarlierBoots()
-        return this.#run('BEGIN IMMEDIATE', () => work(this))
+        return this.#run('BEGIN IMMEDIATE', () => {
+          this.#refuseNewerSchema()
+          return work(this)
+        })
       })
       committed?.(result)
       return result
@@ -226,6 +227,12 @@ export class Database {
     const scripts = this.#schema.migrations.slice(version)
     if (version === 0) scripts.unshift('CREATE TABLE boot (id TEXT NOT NULL) STRICT')
     sqlite.exec(`BEGIN IMMEDIATE; ${scripts.join(';')}; PRAGMA user_version = ${ours}; COMMIT`)
+  }
+
+  /** A newer Podwire may have come while this process (a daemon) ran. */
+  #refuseNewerSchema(): void {
+    const version = this.find<{ user_version: number }>('PRAGMA user_version')?.user_version ?? 0
+    if (version > this.#schema.migrations.length) this.#readVersion(this.#sqlite)
   }
 
   #readVersion(sqlite: DatabaseSync): number {

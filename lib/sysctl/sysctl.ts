@@ -1,9 +1,12 @@
 // Kernel parameters of one network namespace, below /proc/sys/net. Which namespace a file there speaks for is
 // decided by the thread that opens it (net/sysctl_net.c), so they are read and written inside the namespace.
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { constants, readFileSync, writeFileSync } from 'node:fs'
 import { getSystemErrorMessage } from 'node:util'
 import type { Netns } from '../netns/netns.ts'
+
+/** What is not there is not made (ENOENT, where O_CREAT would be told EACCES). */
+const WRITE_ONLY = constants.O_WRONLY
 
 /** Path below /proc/sys/net, with slashes, since interface names may contain dots: `ipv4/conf/eth0/arp_notify`. */
 export type SysctlKey = string
@@ -13,6 +16,8 @@ export interface SysctlSetting {
   readonly value: string
   /** The kernel may lack the parameter (IPv6 switched off, a newer feature): then it is left alone. */
   readonly optional?: boolean
+  /** Written without a look at what it is: where the same value again has no effect, that costs half. */
+  readonly blind?: boolean
 }
 
 export class SysctlError extends Error {
@@ -52,7 +57,7 @@ export class ProcSysctl implements Sysctl {
 
   set(...settings: readonly SysctlSetting[]): void {
     this.#netns.enter(() => {
-      for (const { key, value, optional } of settings) write(key, value, optional === true)
+      for (const setting of settings) if (setting.blind || isDifferent(setting)) write(setting)
     })
   }
 }
@@ -67,12 +72,15 @@ function read(key: SysctlKey): string | undefined {
 }
 
 /** Writing even the same value can have effects (forwarding drops routes of router advertisements). */
-function write(key: SysctlKey, value: string, optional: boolean): void {
-  const current = read(key)
-  if (current === value || (current === undefined && optional)) return
+function isDifferent({ key, value }: SysctlSetting): boolean {
+  return read(key) !== value
+}
+
+function write({ key, value, optional }: SysctlSetting): void {
   try {
-    writeFileSync(`/proc/sys/net/${key}`, value)
+    writeFileSync(`/proc/sys/net/${key}`, value, { flag: WRITE_ONLY as never }) // its type knows no numbers
   } catch (cause) {
+    if (optional && (cause as NodeJS.ErrnoException).code === 'ENOENT') return
     throw new SysctlError(`write ${JSON.stringify(value)} to`, key, cause as NodeJS.ErrnoException)
   }
 }

@@ -27,7 +27,7 @@ export function makeNamespace(t: Teardown, label = 'ns'): TestNamespace {
   execFileSync('ip', ['netns', 'add', name])
   t.teardown(() => execFileSync('ip', ['netns', 'del', name]))
   const netns = Netns.open(path)
-  const rtnl = new RtnlSocket((groups) => netns.enter(() => openSocket(NETLINK_ROUTE, groups)))
+  const rtnl = new RtnlSocket((options) => netns.enter(() => openSocket(NETLINK_ROUTE, options)))
   t.teardown(() => {
     rtnl.close()
     netns.close()

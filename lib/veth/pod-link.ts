@@ -70,23 +70,38 @@ export async function removeWire(
 
 /** The node must not take router advertisements from a pod (CVE-2020-10749). */
 export function hostSysctls(hostIfname: string): SysctlSetting[] {
-  return [{ key: `ipv6/conf/${hostIfname}/accept_ra`, value: '0', optional: true }]
+  return [{ key: `ipv6/conf/${hostIfname}/accept_ra`, value: '0', optional: true, blind: true }]
 }
 
-/** Inside the pod, before addresses are set. */
-export function podSysctls(ifname: string, { enableDad }: { enableDad: boolean }): SysctlSetting[] {
-  const ipv6 = (key: string, value: string) => ({ key: `ipv6/conf/${key}`, value, optional: true })
-  return [
+/** Inside the pod, before addresses are set. What concerns IPv6 addresses, only for a pod that has some. */
+export function podSysctls(
+  ifname: string,
+  { enableDad, addresses }: Pick<PodAddressing, 'enableDad' | 'addresses'>,
+): SysctlSetting[] {
+  const ipv6 = (key: string, value: string) => ({
+    key: `ipv6/conf/${key}`,
+    value,
+    optional: true,
+    blind: true,
+  })
+  const ofAddresses = [
     ipv6('lo/disable_ipv6', '0'),
     ipv6(`${ifname}/disable_ipv6`, '0'),
     ipv6(`${ifname}/keep_addr_on_down`, '1'),
+  ]
+  return [
+    ...(hasIpv6(addresses) ? ofAddresses : []),
     // Duplicate detection makes an address unusable for a second or two; ours are unique by the lease.
     ...(enableDad
       ? [ipv6(`${ifname}/enhanced_dad`, '1'), ipv6(`${ifname}/accept_dad`, '1')]
       : [ipv6(`${ifname}/accept_dad`, '0')]),
     // A gratuitous ARP when the link comes up corrects neighbours that remember an earlier holder of the address.
-    { key: `ipv4/conf/${ifname}/arp_notify`, value: '1', optional: true },
+    { key: `ipv4/conf/${ifname}/arp_notify`, value: '1', optional: true, blind: true },
   ]
+}
+
+export function hasIpv6(addresses: readonly Prefix[]): boolean {
+  return addresses.some(({ family }) => family === 6)
 }
 
 export interface PodAddressing {
