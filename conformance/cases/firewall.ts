@@ -1,7 +1,7 @@
 // Firewalls: who may reach a pod from behind a bridge, and pods beside the firewalls of others.
 
 import type { Case } from '../harness/case.ts'
-import { callPeer, serveAs } from '../harness/named-peers.ts'
+import { NamedPeers } from '../harness/named-peers.ts'
 import type { Namespace } from '../harness/node.ts'
 import type { Config } from '../harness/plugin.ts'
 import type { Stage } from '../harness/stage.ts'
@@ -11,6 +11,7 @@ const OUTSIDE = { 4: '192.0.2.2', 6: '2001:db8:ffff::2' }
 
 interface World {
   readonly stage: Stage
+  readonly peers: NamedPeers
   readonly outside: Namespace
   /** Two on one bridge, the third on another. */
   readonly pods: readonly [Namespace, Namespace, Namespace]
@@ -30,7 +31,7 @@ async function inWorld(stage: Stage, prepare: string, play: (world: World) => Pr
   if (prepare !== '') await stage.sh(prepare)
   await prepareNode(stage, { type, fields: {} })
   const pods = [await stage.addPod('pod1'), await stage.addPod('pod2'), await stage.addPod('pod3')] as const
-  const servers = await Promise.all([outside, ...pods].map((one) => serveAs(one.label, one)))
+  const peers = await NamedPeers.start([stage.node, outside, ...pods])
   const attach = (pod: Namespace, fields: Config, main: Config = {}) => {
     const name = main['name'] === undefined ? {} : { name: main['name'] }
     return addChain(
@@ -47,6 +48,7 @@ async function inWorld(stage: Stage, prepare: string, play: (world: World) => Pr
   )
   await play({
     stage,
+    peers,
     outside,
     pods,
     attach,
@@ -59,7 +61,7 @@ async function inWorld(stage: Stage, prepare: string, play: (world: World) => Pr
       for (const one of attached.toReversed()) await delChain(stage, one)
     },
   })
-  for (const end of servers) await end()
+  await peers.end()
 }
 
 type Call = readonly [from: Namespace, address: string]
@@ -68,11 +70,11 @@ const BLOCKED = 'no answer'
 
 /** Asks one after the other; what is answered, and in ours must be. */
 async function ask(
-  { stage }: World,
+  { stage, peers }: World,
   calls: Readonly<Record<string, readonly [Call, expected: string]>>,
 ): Promise<void> {
   for (const [what, [[from, address], expected]] of Object.entries(calls)) {
-    const answer = (await callPeer(stage, from, address)).split(' sees ')[0] ?? ''
+    const answer = (await peers.call(from, { address })).split(' sees ')[0] ?? ''
     stage.note(what, [answer])
     stage.require(answer === expected, `${what}: ${expected}, not ${answer}`)
   }
@@ -107,6 +109,10 @@ async function policy(
   })
   await detach(...attached)
 }
+
+/** What is switched from port to port passes the chains of the bridge family only. */
+const NO_BR_NETFILTER =
+  'for file in /proc/sys/net/bridge/bridge-nf-call-*tables; do [ ! -e $file ] || echo 0 >$file; done'
 
 /** As Docker leaves it. */
 const DOCKER = ['iptables', 'ip6tables']
@@ -161,7 +167,7 @@ const oursOnly: Readonly<Record<string, [why: string, play: (stage: Stage) => Pr
   'ingressPolicy same-bridge and isolated close a pod': [
     'upstream 1.1.1 knows no isolated, and leaves its chains',
     (stage) =>
-      inWorld(stage, '', async (world) => {
+      inWorld(stage, NO_BR_NETFILTER, async (world) => {
         await policy(world, 'same-bridge', { neighbour: 'pod2', other: BLOCKED })
         await policy(world, 'isolated', { neighbour: BLOCKED, other: BLOCKED })
       }),

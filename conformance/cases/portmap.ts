@@ -1,7 +1,7 @@
 // Host ports: who reaches them, who does not, and what is left of them.
 
 import type { Case } from '../harness/case.ts'
-import { callPeer, serveAs } from '../harness/named-peers.ts'
+import { NamedPeers } from '../harness/named-peers.ts'
 import type { Namespace } from '../harness/node.ts'
 import type { Config } from '../harness/plugin.ts'
 import type { Stage } from '../harness/stage.ts'
@@ -27,6 +27,7 @@ function withPorts(portMappings: readonly Config[], fields: Config = {}): Config
 
 interface World {
   readonly stage: Stage
+  readonly peers: NamedPeers
   readonly outside: Namespace
   readonly pods: readonly [Namespace, Namespace]
   readonly attach: (pod: Namespace, fields: Config) => Promise<Chained>
@@ -40,28 +41,26 @@ async function inWorld(stage: Stage, play: (world: World) => Promise<void>): Pro
   await stage.sh('ip addr add 192.0.2.7/24 dev eth0')
   await prepareNode(stage, { type, fields: withPorts([mapping({ hostPort: 1 })]) })
   const pods = [await stage.addPod('pod1'), await stage.addPod('pod2')] as const
-  const servers = [
-    await serveAs('outside', outside),
-    await serveAs('pod1', pods[0]),
-    await serveAs('pod2', pods[1]),
-  ]
+  const peers = await NamedPeers.start([stage.node, outside, ...pods])
   const attach = (pod: Namespace, fields: Config) => addChain(stage, pod, { type, fields })
   const detach = async (...attached: readonly Chained[]) => {
     for (const one of attached.toReversed()) await delChain(stage, one)
   }
-  await play({ stage, outside, pods, attach, detach })
-  for (const end of servers) await end()
+  await play({ stage, peers, outside, pods, attach, detach })
+  await peers.end()
 }
 
-type Call = readonly [from: Namespace, address: string, ...options: (string | number)[]]
+type Call = readonly [caller: Namespace, address: string, port: number, protocol?: 'udp', from?: number]
 
 /** Asks one after the other; what is answered, and in ours must be. */
 async function ask(
-  { stage }: World,
+  { stage, peers }: World,
   calls: Readonly<Record<string, readonly [Call, expected: string]>>,
 ): Promise<void> {
-  for (const [what, [[from, address, ...options], expected]] of Object.entries(calls)) {
-    const answer = await callPeer(stage, from, address, ...options)
+  for (const [what, [[caller, address, port, protocol = 'tcp', from = 0], expected]] of Object.entries(
+    calls,
+  )) {
+    const answer = await peers.call(caller, { address, port, protocol, from })
     stage.note(what, [answer])
     stage.require(answer.startsWith(expected), `${what}: ${expected}, not ${answer}`)
   }
@@ -243,7 +242,6 @@ async function refusedWhenTaken(world: World): Promise<void> {
 /** Without the guard route_localnet opens it to the pods of the bridge (plugins#729). */
 async function loopbackStaysClosed(world: World): Promise<void> {
   const { stage, pods, attach, detach } = world
-  const server = await serveAs('node', stage.node)
   const chained = await attach(pods[0], withPorts([mapping()]))
   await stage.sh(
     `echo 1 >/proc/sys/net/ipv4/conf/eth0/route_localnet; ip route del local 127.0.0.0/8 dev lo table local
@@ -255,7 +253,6 @@ async function loopbackStaysClosed(world: World): Promise<void> {
     'the pod': [[pods[0], '127.0.0.1', POD_PORT], 'no answer'],
     'the node by its port': [[stage.node, '127.0.0.1', HOST_PORT], 'pod1 sees 10.1.0.1'],
   })
-  await server()
   await detach(chained)
 }
 
