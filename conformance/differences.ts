@@ -487,14 +487,14 @@ const TRAFFIC: readonly Difference[] = [
 /** Host ports and firewalls. */
 const HOSTPORTS: readonly Difference[] = [
   {
-    cases: ['portmap refuses when *', 'firewall refuses when *'],
+    cases: ['portmap refuses what is wrong', 'firewall refuses what is wrong'],
     aspect: ['ADD *', 'CHECK *'],
     upstream: 'code 999',
     ours: 'code 7',
     reason: 'a config that is wrong has the spec’s own code',
   },
   {
-    cases: ['portmap refuses when *'],
+    cases: 'portmap refuses what is wrong',
     aspect: ['ADD *', 'CHECK *'],
     upstream: 'msg "failed to parse config: *',
     ours: 'msg *',
@@ -508,15 +508,15 @@ const HOSTPORTS: readonly Difference[] = [
     reason: 'upstream’s CHECK of a pod with both families looks for the rules of IPv4 among those of IPv6',
   },
   {
-    cases: 'portmap refuses when *',
+    cases: 'portmap refuses what is wrong',
     aspect: 'DEL *',
     upstream: ['exit status 1', 'code 999', 'msg "failed to parse config: *'],
     ours: 'ok',
     reason: 'DEL goes by the record, whatever the config says',
   },
   {
-    cases: ['firewall refuses when the ingress *', 'firewall refuses when a policy *'],
-    aspect: 'CHECK *',
+    cases: 'firewall refuses what is wrong',
+    aspect: ['CHECK when the ingress *', 'CHECK when a policy *'],
     upstream: 'ok',
     ours: ['exit status 1', 'code 7', 'msg *'],
     reason: 'upstream’s CHECK does not look at the policy',

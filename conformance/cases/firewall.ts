@@ -218,23 +218,24 @@ const BAD: Readonly<Record<string, Config>> = {
   'a policy needs a bridge and there is none': { ingressPolicy: 'same-bridge' },
 }
 
-const badCases = Object.entries(BAD).map(
-  ([what, fields]): Case => ({
-    title: `firewall refuses when ${what}`,
-    async play(stage) {
-      const pod = await stage.addPod()
-      const type = stage.node.contestant.typeOf('firewall')
-      const result = { cniVersion: '1.0.0', interfaces: [], ips: [{ address: '10.1.0.2/24' }] }
+const badInput: Case = {
+  title: 'firewall refuses what is wrong',
+  async play(stage) {
+    const pod = await stage.addPod()
+    const type = stage.node.contestant.typeOf('firewall')
+    const result = { cniVersion: '1.0.0', interfaces: [], ips: [{ address: '10.1.0.2/24' }] }
+    for (const [what, fields] of Object.entries(BAD)) {
       const config = chainedConfig(stage, { type, fields }, result)
-      for (const command of ['ADD', 'CHECK']) await stage.call(command, pod, config, { type })
-      await stage.del(pod, { ...config, ingressPolicy: '' }, { type })
-      await stage.settle()
-    },
-  }),
-)
+      for (const command of ['ADD', 'CHECK'])
+        await stage.call(command, pod, config, { type, as: `${command} when ${what}` })
+      await stage.del(pod, { ...config, ingressPolicy: '' }, { type, as: `DEL when ${what}` })
+    }
+    await stage.settle() // upstream leaves its chains
+  },
+}
 
 export const firewallCases: readonly Case[] = [
   ...Object.entries(stories).map(([title, play]) => ({ title, play })),
   ...Object.entries(oursOnly).map(([title, [why, play]]) => ({ title, oursOnly: why, play })),
-  ...badCases,
+  badInput,
 ]
