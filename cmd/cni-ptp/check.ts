@@ -2,6 +2,7 @@
 
 import { changedLater } from '../../lib/attach/changed-later.ts'
 import { checkAddressing, isSameRoute } from '../../lib/attach/check-addressing.ts'
+import { findLostSharing, listSettled, toProblems } from '../../lib/attach/damage.ts'
 import { differences } from '../../lib/attach/drift.ts'
 import { type Comparison, checkInterface } from '../../lib/attach/interface-plugin.ts'
 import { masqueradeEntries } from '../../lib/attach/masquerade.ts'
@@ -11,6 +12,7 @@ import {
   findDelegateProblem,
   findNftablesProblem,
   findStoreProblem,
+  type Problem,
   requireReady,
 } from '../../lib/attach/readiness.ts'
 import { findRecord } from '../../lib/attach/recorded.ts'
@@ -110,12 +112,20 @@ function compareForwarding({ sysctl }: Namespace, record: PtpRecord): string[] {
     .map(({ key }) => `forwarding is off (net/${key})`)
 }
 
-/** Whether the next ADD would work. */
+async function findDamages(ports: Ports, request: Request): Promise<Problem[]> {
+  return toProblems(await findLostSharing(ports, listSettled<PtpRecord>(ports, request, PLUGIN)))
+}
+
+/** Whether the next ADD would work, and whether the pods there are suffer. */
 export async function status(ports: Ports, request: Request): Promise<void> {
   const { ipMasq, ipam } = parseNetconf(request)
+  const store = findStoreProblem(ports)
+  const nftables = ipMasq ? await findNftablesProblem(ports, 'ipMasq needs') : []
+  const canLook = store.length + nftables.length === 0
   requireReady([
-    ...findStoreProblem(ports),
-    ...(ipMasq ? await findNftablesProblem(ports, 'ipMasq needs') : []),
+    ...store,
+    ...nftables,
+    ...(canLook ? await findDamages(ports, request) : []),
     ...(await findDelegateProblem(ports, request, ipam)),
   ])
 }

@@ -210,6 +210,23 @@ test('GC takes away what is not valid, recorded or not', async (t) => {
   t.notMatch(scene.dump(), /veth|elements|attachment/)
 })
 
+test('STATUS says that pods suffer, and repair ends it', async (t) => {
+  const scene = start()
+  await add(scene)
+  const status = () => plugin.status?.(scene.ports, scene.request('STATUS', NETCONF)) ?? Promise.resolve()
+  await scene.kernel.host.nft.apply([{ verb: 'destroy', table: podwireTable }])
+  scene.kernel.host.sysctl.set({ key: 'ipv4/ip_forward', value: '0' })
+  await status() // it may be in the making
+  scene.nowMs += 60_000
+  await t.rejects(status(), {
+    code: 51,
+    message: /postrouting: missing.*forwarding is off/,
+    details: 'podwire repair',
+  })
+  await plugin.repair?.(scene.ports, scene.request('CHECK', NETCONF))
+  await status()
+})
+
 test('STATUS says what stands in the way of the next ADD', async (t) => {
   const status = (scene: Scene) =>
     plugin.status?.(scene.ports, scene.request('STATUS', NETCONF)) ?? Promise.resolve()

@@ -171,6 +171,15 @@ const stories: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     await live(stage, { plugin: 'macvlan', pod, fields })
     await stage.look()
   },
+  'macvlan pods on one link reach each other': async (stage) => {
+    await withUplink(stage)
+    const [one, two] = [await stage.addPod('pod1'), await stage.addPod('pod2')]
+    const config = configOf(stage, 'macvlan', { master: 'up0', ipam: stage.ipam(DUAL) })
+    for (const pod of [one, two]) await stage.add(pod, config, { ...typed(config), quiet: true })
+    stage.note('pod1 to pod2', [await ping(stage, one, '10.1.0.3')])
+    stage.note('pod2 to pod1', [await ping(stage, two, '10.1.0.2')])
+    for (const pod of [one, two]) await stage.del(pod, config, typed(config))
+  },
   'macvlan without ipam gives a link': async (stage) => {
     await withUplink(stage)
     const pod = await stage.addPod()
@@ -201,4 +210,46 @@ const stories: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   },
 }
 
-export const chainCases: readonly Case[] = Object.entries(stories).map(([title, play]) => ({ title, play }))
+/** Of each plugin ADD with the result of the one before, CHECK with the last, DEL from the last on. */
+async function playChain(stage: Stage): Promise<void> {
+  const pod = await stage.addPod()
+  const chain = [
+    stage.bridgeConfig({ isDefaultGateway: true, ipam: stage.ipam(DUAL) }),
+    configOf(stage, 'tuning', {
+      mac: '02:00:00:00:00:99',
+      mtu: 1300,
+      sysctl: { 'net.ipv4.conf.IFNAME.arp_filter': '1' },
+    }),
+    configOf(stage, 'sbr', {}),
+  ]
+  let prevResult: Answer['json']
+  for (const config of chain) {
+    const { json } = await stage.add(
+      pod,
+      { ...config, prevResult },
+      { ...typed(config), quiet: true, as: `ADD of ${config['type']}` },
+    )
+    prevResult = json
+  }
+  await stage.look()
+  stage.note('pod1 to its gateway', [
+    await ping(stage, pod, '-I 10.1.0.2 10.1.0.1'),
+    await ping(stage, pod, '-I fd00:1::2 fd00:1::1'),
+  ])
+  for (const config of chain)
+    await stage.check(pod, config, prevResult, { ...typed(config), as: `CHECK of ${config['type']}` })
+  for (const config of chain.toReversed())
+    await stage.del(pod, config, { ...typed(config), as: `DEL of ${config['type']}` })
+  await stage.look()
+}
+
+const chain: Case = {
+  title: 'a chain of bridge, tuning and sbr is checked, and taken apart',
+  play: playChain,
+  oursOnly: 'upstream’s CHECK of the bridge does not find the routes that sbr has moved',
+}
+
+export const chainCases: readonly Case[] = [
+  ...Object.entries(stories).map(([title, play]) => ({ title, play })),
+  chain,
+]

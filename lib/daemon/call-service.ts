@@ -2,8 +2,8 @@
 // What this process cannot do in the caller's place, it leaves to the caller.
 
 import type { Socket } from 'node:net'
-import { createDelegateExec } from '../cni/delegate-exec.ts'
 import { CNI_CODE, CniError, encodeError } from '../cni/errors.ts'
+import { lazyDelegateExec } from '../cni/lazy-delegate-exec.ts'
 import type { Plugin } from '../cni/plugin.ts'
 import { invoke } from '../cni/skel.ts'
 import { NEWEST_VERSION } from '../cni/versions.ts'
@@ -13,7 +13,7 @@ import { stateDirOf } from '../host/state-dir.ts'
 import { callFields } from '../log/log.ts'
 import { CallQueue, type QueueState } from './call-queue.ts'
 import type { CallMetrics } from './metrics.ts'
-import type { Call, CallerFacts } from './protocol.ts'
+import { type Call, NOTHING, PLACES } from './protocol.ts'
 import type { Answer, Client, Service } from './server.ts'
 
 export interface CallServiceOptions {
@@ -21,8 +21,10 @@ export interface CallServiceOptions {
   readonly locks: CallLocks
   readonly findPlugin: (name: string) => Plugin<Ports> | undefined
   readonly metrics: CallMetrics
-  /** Ours: a caller in other namespaces means other things by the same names. */
-  readonly facts: CallerFacts
+  /** The text of our link /proc/self/ns/net: a caller in another network means another node. */
+  readonly netns: string
+  /** Device and inode of what is behind a path here, as in the call. */
+  readonly identify: (path: string) => string
   /** As PODWIRE_STATE_DIR; a caller that names another has other records. */
   readonly stateDir: string
   readonly version: string
@@ -76,11 +78,14 @@ export class CallService implements Service {
     this.#options.serveHttp(socket)
   }
 
-  #obstacle({ netns, mountns, environment }: Call): string | undefined {
-    const { facts, stateDir } = this.#options
+  #obstacle({ netns, places, environment }: Call): string | undefined {
+    const { stateDir, identify } = this.#options
     if (this.#isDraining && environment['CNI_COMMAND'] === 'ADD') return 'the daemon is stopping'
-    if (netns !== facts.netns) return `the caller is in ${netns}, the daemon in ${facts.netns}`
-    if (mountns !== facts.mountns) return `the caller is in ${mountns}, the daemon in ${facts.mountns}`
+    if (netns !== this.#options.netns)
+      return `the caller is in ${netns}, the daemon in ${this.#options.netns}`
+    const paths = [...PLACES, environment['CNI_NETNS'] ?? '']
+    const other = paths.find((path, i) => places[i] !== (path === '' ? NOTHING : identify(path)))
+    if (other !== undefined) return `${other} is something else to the caller`
     if (stateDirOf(environment) !== stateDir) return 'the caller has another PODWIRE_STATE_DIR'
     if (environment['PODWIRE_LOG'] || environment['PODWIRE_TRACE']) return 'the caller wants a log of its own'
     return hasRelativePath(environment)
@@ -117,7 +122,7 @@ export class CallService implements Service {
     const environment = { ...call.environment, [NO_DAEMON]: '1' }
     const log = ports.log.child({ plugin: call.plugin, ...callFields(environment) })
     const written: Uint8Array[] = []
-    const exec = createDelegateExec({ stderr: (chunk) => written.push(chunk) })
+    const exec = lazyDelegateExec({ stderr: (chunk) => written.push(chunk) })
     const own = portsOfCall(ports, { log, delegates: { ...ports.delegates, exec } })
     const invocation = { environment, readStdin: () => call.stdin }
     const beganAt = performance.now()

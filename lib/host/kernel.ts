@@ -1,10 +1,8 @@
 // The kernel of this node, one network namespace at a time: the node's own, and those of pods.
 
 import type { Conntrack } from '../conntrack/conntrack.ts'
-import { ConntrackLater } from '../conntrack/conntrack-later.ts'
-import { ConntrackSocket } from '../conntrack/conntrack-socket.ts'
 import type { IpAddress } from '../ip/address.ts'
-import type { Trace } from '../netlink/connection.ts'
+import type { Trace, Transport } from '../netlink/connection.ts'
 import {
   exchangeOnThread,
   NETLINK_NETFILTER,
@@ -14,12 +12,12 @@ import {
 } from '../netlink/socket.ts'
 import { Netns } from '../netns/netns.ts'
 import type { Nft } from '../nftables/nft.ts'
-import { NftSocket } from '../nftables/nft-socket.ts'
 import { LinkDeletion } from '../rtnl/link-deletion.ts'
 import type { Rtnl } from '../rtnl/rtnl.ts'
 import { type OpenTransport, RtnlSocket } from '../rtnl/rtnl-socket.ts'
 import { ProcSysctl, type Sysctl } from '../sysctl/sysctl.ts'
 import { isUnsupported } from './connections.ts'
+import { LazyConntrack, LazyNft } from './lazy-ports.ts'
 
 /** What can be done in one network namespace. Sockets are opened when first used. */
 export interface Namespace {
@@ -108,15 +106,34 @@ class LiveNamespace implements Namespace {
   }
 
   get nft(): Nft {
-    const open = () => this.#netns.enter(() => openSocket(NETLINK_NETFILTER))
-    this.#nft ??= new NftSocket(open, this.#options.trace)
+    const { trace } = this.#options
+    this.#nft ??= new LazyNft(async () => {
+      const { NftSocket } = await import('../nftables/nft-socket.ts')
+      return new NftSocket(() => this.#openNetfilter(), trace)
+    })
     return this.#nft
   }
 
   get conntrack(): Conntrack {
-    const open = () => this.#netns.enter(() => openSocket(NETLINK_NETFILTER))
-    this.#conntrack ??= this.#later(new ConntrackSocket(open, this.#options.trace))
+    this.#conntrack ??= new LazyConntrack(() => this.#makeConntrack())
     return this.#conntrack
+  }
+
+  #openNetfilter(): Transport {
+    return this.#netns.enter(() => openSocket(NETLINK_NETFILTER))
+  }
+
+  async #makeConntrack(): Promise<Conntrack> {
+    const { trace, background } = this.#options
+    const { ConntrackSocket } = await import('../conntrack/conntrack-socket.ts')
+    const conntrack = new ConntrackSocket(() => this.#openNetfilter(), trace)
+    if (background === undefined) return conntrack
+    const { ConntrackLater } = await import('../conntrack/conntrack-later.ts')
+    return new ConntrackLater(conntrack, {
+      onError: (error, addresses) => {
+        if (!isUnsupported(error)) background.onConnectionsKept(error, addresses)
+      },
+    })
   }
 
   #makeDeletion(open: OpenTransport): LinkDeletion | undefined {
@@ -126,16 +143,6 @@ class LiveNamespace implements Namespace {
     const exchange = (datagram: Uint8Array, seq: number) =>
       this.#netns.enter(() => exchangeOnThread(NETLINK_ROUTE, datagram, seq)).answer
     return new LinkDeletion({ open, exchange, trace, threads })
-  }
-
-  #later(conntrack: Conntrack): Conntrack {
-    const { background } = this.#options
-    if (background === undefined) return conntrack
-    return new ConntrackLater(conntrack, {
-      onError: (error, addresses) => {
-        if (!isUnsupported(error)) background.onConnectionsKept(error, addresses)
-      },
-    })
   }
 
   close(): void {

@@ -1,7 +1,7 @@
 // A node in memory for tests of plugins: the fake kernel, stores in memory, and an IPAM, `test-ipam`, that hands out
 // 10.1.0.5, fd00:1::5, and so on.
 
-import { CniError } from '../cni/errors.ts'
+import { CniError, DelegateMissing } from '../cni/errors.ts'
 import type { Plugin } from '../cni/plugin.ts'
 import type { Command, Request } from '../cni/request.ts'
 import type { Result } from '../cni/result.ts'
@@ -69,7 +69,7 @@ export function makeScene(options: Omit<FakeKernelOptions, 'refuse'> = {}): Scen
       inProcess: (type) => (type === ipam.name ? (ipam as Plugin<never>) : undefined),
       exec: {
         find: async (type) => {
-          throw new CniError(999, `failed to find plugin "${type}" in path []`)
+          throw new DelegateMissing(`failed to find plugin "${type}" in path []`, '')
         },
         run: async () => ({ status: 0, signal: null, stdout: '', stderr: '' }),
       },
