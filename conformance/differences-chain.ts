@@ -41,6 +41,12 @@ export const CHAIN: readonly Difference[] = [
   {
     cases: 'sbr *',
     aspect: 'pod1*',
+    upstream: '+ route fd00:* dev eth0 table 100 *',
+    reason: 'upstream copies routes of both families for each address; ours those of the address’s family',
+  },
+  {
+    cases: 'sbr *',
+    aspect: 'pod1*',
     ours: ['- route * table 10*', '+ route * dev eth0*'],
     reason: 'upstream leaves the routes in the tables, and they go with the interface; ours moves them back',
   },

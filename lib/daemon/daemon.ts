@@ -25,10 +25,14 @@ export interface DaemonOptions {
   readonly path: readonly string[]
 }
 
-/** As native/shim.c does. */
+/** As native/shim.c does: what cannot be looked at (ELOOP, ENAMETOOLONG, …) is nothing. */
 function identify(path: string): string {
-  const found = statSync(path, { bigint: true, throwIfNoEntry: false })
-  return found === undefined ? NOTHING : `${found.dev.toString(16)}:${found.ino.toString(16)}`
+  try {
+    const { dev, ino } = statSync(path, { bigint: true })
+    return `${dev.toString(16)}:${ino.toString(16)}`
+  } catch {
+    return NOTHING
+  }
 }
 
 const NS_PER_SECOND = 1e9
@@ -81,10 +85,11 @@ export class Daemon {
     return this.#isReady && !this.#service.isDraining
   }
 
-  /** Resolves when the last call is answered. */
+  /** Resolves when the last call is answered, and what it put off is done. */
   async stop(): Promise<void> {
     this.#service.drain()
     await this.#server.close()
+    await this.#options.ports.kernel.idle
     this.#delay.disable()
     this.#locks.close()
     this.#options.ports.close()

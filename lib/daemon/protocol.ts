@@ -7,7 +7,8 @@
 //   daemon → shim      accepted  the daemon lives and has the call
 //                      working   it still has; comes every second
 //                      outcome   exit status u32, length of stdout u32, stdout, stderr
-//                      refused   why, for a person: nothing was done, the caller does it itself
+//                      refused   nothing was done, the caller does it itself; why is said in the error object
+//                                that is its answer when it cannot
 //
 // A daemon that does not know the version refuses, and a shim that does not know an answer does the call itself. So old
 // and new work together, or fall back.
@@ -139,6 +140,7 @@ export function decodeOutcome(body: Buffer): Outcome {
   }
 }
 
-export function encodeRefusal(why: string): Buffer {
-  return encodeFrame(KIND.refused, Buffer.from(why))
+/** @param text  the error object */
+export function encodeRefusal(text: string): Buffer {
+  return encodeFrame(KIND.refused, Buffer.from(text))
 }

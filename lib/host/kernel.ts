@@ -1,6 +1,7 @@
 // The kernel of this node, one network namespace at a time: the node's own, and those of pods.
 
 import type { Conntrack } from '../conntrack/conntrack.ts'
+import type { ConntrackLater } from '../conntrack/conntrack-later.ts'
 import type { IpAddress } from '../ip/address.ts'
 import type { Trace, Transport } from '../netlink/connection.ts'
 import {
@@ -36,6 +37,8 @@ export interface Kernel {
   readonly host: Namespace
   /** @throws NetnsError ENOENT, ENOTNETNS */
   openNamespace(path: string): Namespace
+  /** Resolves when what was put off until after the calls is done. */
+  readonly idle: Promise<void>
   close(): void
 }
 
@@ -54,7 +57,7 @@ export interface Background {
 
 export class LiveKernel implements Kernel {
   readonly #options: KernelOptions
-  #host: Namespace | undefined
+  #host: LiveNamespace | undefined
 
   constructor(options: KernelOptions = {}) {
     this.#options = options
@@ -63,6 +66,10 @@ export class LiveKernel implements Kernel {
   get host(): Namespace {
     this.#host ??= new LiveNamespace(Netns.own(), this.#options)
     return this.#host
+  }
+
+  get idle(): Promise<void> {
+    return this.#host?.idle ?? Promise.resolve()
   }
 
   openNamespace(path: string): Namespace {
@@ -82,6 +89,7 @@ class LiveNamespace implements Namespace {
   #rtnl: Rtnl | undefined
   #nft: Nft | undefined
   #conntrack: Conntrack | undefined
+  #later: ConntrackLater | undefined
 
   constructor(netns: Netns, options: KernelOptions) {
     this.#netns = netns
@@ -119,6 +127,10 @@ class LiveNamespace implements Namespace {
     return this.#conntrack
   }
 
+  get idle(): Promise<void> {
+    return this.#later?.idle ?? Promise.resolve()
+  }
+
   #openNetfilter(): Transport {
     return this.#netns.enter(() => openSocket(NETLINK_NETFILTER))
   }
@@ -129,11 +141,12 @@ class LiveNamespace implements Namespace {
     const conntrack = new ConntrackSocket(() => this.#openNetfilter(), trace)
     if (background === undefined) return conntrack
     const { ConntrackLater } = await import('../conntrack/conntrack-later.ts')
-    return new ConntrackLater(conntrack, {
+    this.#later = new ConntrackLater(conntrack, {
       onError: (error, addresses) => {
         if (!isUnsupported(error)) background.onConnectionsKept(error, addresses)
       },
     })
+    return this.#later
   }
 
   #makeDeletion(open: OpenTransport): LinkDeletion | undefined {
