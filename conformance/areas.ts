@@ -5,24 +5,30 @@ import { badNamespaceCases } from './cases/bad-namespace.ts'
 import { badStoreCases } from './cases/bad-store.ts'
 import { bridgeFieldCases } from './cases/bridge-fields.ts'
 import { checkCases } from './cases/check.ts'
+import { clientCases } from './cases/clients.ts'
 import { delCases } from './cases/del.ts'
 import { failedAddCases } from './cases/failed-add.ts'
 import { foreignCases } from './cases/foreign.ts'
 import { hostLocalCases } from './cases/host-local.ts'
 import { resultFormatCases } from './cases/result-formats.ts'
+import { switchingCases } from './cases/switching.ts'
 import { trafficCases } from './cases/traffic.ts'
+import { vlanCases } from './cases/vlan.ts'
 import type { Case } from './harness/case.ts'
 
 export const AREAS = {
   'bad-input': [...badInputCases, ...badNamespaceCases, ...badStoreCases],
   'bridge-fields': bridgeFieldCases,
   check: checkCases,
+  clients: clientCases,
   del: delCases,
   'failed-add': failedAddCases,
   foreign: foreignCases,
   'host-local': hostLocalCases,
   'result-formats': resultFormatCases,
+  switching: switchingCases,
   traffic: trafficCases,
+  vlan: vlanCases,
 } as const satisfies Readonly<Record<string, readonly Case[]>>
 
 export type Area = keyof typeof AREAS

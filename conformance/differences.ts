@@ -70,8 +70,8 @@ const EVERYWHERE: readonly Difference[] = [
   {
     cases: ANY,
     aspect: WORLD,
-    upstream: '*address * fd00:*::*/64 scope global',
-    ours: '*address * fd00:*::*/64 scope global nodad',
+    upstream: '*address * *::* scope global',
+    ours: '*address * *::* scope global nodad',
     reason: 'addresses are unique by the lease; without duplicate detection they can be used at once',
   },
   {
@@ -97,6 +97,40 @@ const MASQUERADE: readonly Difference[] = [
     ours: '* nft table inet podwire*',
     reason:
       'masquerade is an element of a map in a table of our own, whatever the number of pods, not a chain per pod',
+  },
+]
+
+/** Fields that upstream 1.1.1 does not have, and what newer ones do otherwise. */
+const FIELDS: readonly Difference[] = [
+  {
+    cases: 'macspoofchk drops what comes from another MAC',
+    aspect: ['node', 'left at the end'],
+    upstream: '*nft table bridge nat*',
+    ours: '*nft table bridge podwire*',
+    reason: 'port and MAC are elements of two sets in a table of our own, not two chains per pod',
+  },
+  {
+    cases: 'portIsolation keeps pods apart, not from the gateway',
+    aspect: ['node', 'pod1 reaches'],
+    upstream: ['+ port <veth *> state forwarding', 'pod2 true'],
+    ours: 'pod2 false',
+    reason: 'upstream 1.1.1 does not know portIsolation',
+  },
+  {
+    cases: 'disableContainerInterface leaves the interface of the pod down',
+    aspect: 'node',
+    upstream: '+ port <veth 1> state forwarding',
+    ours: '+ port <veth 1> state disabled',
+    reason: 'upstream 1.1.1 does not know disableContainerInterface: its ADD waits for a port that is up',
+    sometimes: true,
+  },
+  {
+    cases: 'vlan is refused when the kernel has no VLANs, and nothing is left',
+    aspect: 'ADD *',
+    upstream: 'msg "failed to create bridge *',
+    ours: 'msg "bridge * the kernel lacks CONFIG_BRIDGE_VLAN_FILTERING"',
+    reason: 'it is the kernel that has no VLANs, and by this name people can find one that has',
+    sometimes: true,
   },
 ]
 
@@ -133,14 +167,17 @@ const CHECKS: readonly Difference[] = [
       'upstream does not compare this: MTU, lo, state and settings of the port, gateway, forwarding, firewall',
   },
   {
-    cases: 'routes go through the gateway of their family when they name none',
+    cases: [
+      'routes go through the gateway of their family when they name none',
+      'a pod lives by what k3s delegates',
+    ],
     aspect: 'CHECK *',
     upstream: ['exit status 1', 'code 999', 'msg "Expected Route * not found in routing table"'],
     ours: 'ok',
     reason: 'upstream looks for a route without next hop, which it did not make itself',
   },
   {
-    cases: ['a pod without ipam *', 'a pod with an empty ipam section *'],
+    cases: ['a pod without ipam *', 'a pod with an empty ipam section *', 'disableContainerInterface *'],
     aspect: 'CHECK *',
     upstream: ['exit status 1', 'code 999', 'msg "no plugin name provided"'],
     ours: 'ok',
@@ -392,6 +429,17 @@ const BAD_INPUT: readonly Difference[] = [
     reason: 'upstream takes a negative MTU for none',
   },
   {
+    cases: 'bridge refuses fields that it cannot use',
+    aspect: [
+      'ipam and disableContainerInterface',
+      'an ipMasqBackend that there is not',
+      'a vlanTrunk that *',
+    ],
+    upstream: ANY,
+    ours: 'exit status 1',
+    reason: 'upstream 1.1.1 does not know disableContainerInterface, ipMasqBackend and vlanTrunk',
+  },
+  {
     cases: 'bridge refuses *',
     aspect: 'left at the end',
     upstream: ['node: *', 'pod1: *'],
@@ -438,6 +486,7 @@ export const DIFFERENCES: readonly Difference[] = [
   ...EVERYWHERE,
   ...MASQUERADE,
   ...LINKS,
+  ...FIELDS,
   ...CHECKS,
   ...DELETIONS,
   ...FAILED_ADDS,

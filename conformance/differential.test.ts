@@ -3,9 +3,9 @@
 import { t as root, test } from 'tap'
 import { AREAS, type Area } from './areas.ts'
 import { DIFFERENCES } from './differences.ts'
-import { type Case, parseOutcome, play } from './harness/case.ts'
+import { type Case, parseOutcome, play, skipOf } from './harness/case.ts'
 import { Allowance, compareOutcomes } from './harness/compare.ts'
-import { upstream } from './harness/contestant.ts'
+import { podwire, upstream } from './harness/contestant.ts'
 import { readExpected } from './harness/expected.ts'
 import { DEADLINE_MS } from './harness/play-area.ts'
 
@@ -21,9 +21,11 @@ test('upstream’s outcomes are ours', { jobs: JOBS, timeout: DEADLINE_MS }, (t)
     const expected = readExpected(area)
     const cases: readonly Case[] = AREAS[area]
     for (const one of cases.filter(({ oursOnly }) => oursOnly === undefined)) {
-      t.test(one.title, { timeout: DEADLINE_MS }, async (inner) => {
+      t.test(one.title, { timeout: DEADLINE_MS, skip: skipOf(one) }, async (inner) => {
         const outcome = await play(one, upstream)
-        const ours = parseOutcome(expected.get(one.title) ?? '')
+        const text = expected.get(one.title)
+        const isUnwritten = text === undefined && one.needs !== undefined
+        const ours = isUnwritten ? (await play(one, podwire)).observations : parseOutcome(text ?? '')
         const found = compareOutcomes(one.title, { upstream: outcome.observations, ours })
         const unexplained = found.filter((discrepancy) => !allowance.allows(discrepancy))
         inner.same(

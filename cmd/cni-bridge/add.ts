@@ -35,6 +35,7 @@ import { ensureGateway, gatewayIfname } from './gateway.ts'
 import { settleMtu } from './mtu.ts'
 import { type BridgeNetconf, parseNetconf } from './netconf.ts'
 import { planAttachment } from './plan.ts'
+import { isForwardedFor, isReliedOn } from './relied-on.ts'
 import { bridgeResult } from './result.ts'
 
 /** How long the bridge's port may take to come up once both ends of the pair are. It takes microseconds. */
@@ -113,17 +114,18 @@ async function openBridge(wiring: Wiring): Promise<Link> {
   const hasOwnMac = (link: Link) => hasSetMac(ports.files, link)
   const vlanFiltering = attachment.vlans !== undefined
   const spec = { name, promisc, mtu, vlanFiltering, mac: macFromRandom(ports.random(6)), hasOwnMac }
-  return ensureBridge(ports.kernel.host, spec, undoUnlessShared(wiring))
+  return ensureBridge(ports.kernel.host, spec, undoUnlessReliedOn(wiring))
 }
 
-/** What other pods use by then is not ours to undo. */
-function undoUnlessShared(
+/** What other pods rely on by then is not ours to undo. */
+function undoUnlessReliedOn(
   { ports, request, attachment, undo }: Wiring,
-  isShared: (other: BridgeAttachment) => boolean = () => true,
+  concerns: (other: BridgeAttachment) => boolean = () => true,
 ): OnChange {
-  return (what, run) => {
+  return (what, run, change) => {
     undo.push(what, () => {
-      if (!listOthers(ports, request, attachment.bridge).some(({ record }) => isShared(record))) return run()
+      const others = listOthers(ports, request, attachment.bridge).map(({ record }) => record)
+      if (!isReliedOn(change, others.filter(concerns))) return run()
     })
   }
 }
@@ -165,10 +167,15 @@ async function serveAsGateway(
   const gateways = attachment.gateways.map(Prefix.parse)
   const { host } = ports.kernel
   const ifname = gatewayIfname(attachment)
-  const onChange = undoUnlessShared(wiring, (other) => gatewayIfname(other) === ifname)
+  const onChange = undoUnlessReliedOn(wiring, (other) => gatewayIfname(other) === ifname)
   const gateway = await ensureGateway(host, attachment, { bridge, random: ports.random, force, onChange })
   const families = new Set(gateways.map(({ family }) => family))
-  await enableForwarding(ports, request, { plugin: PLUGIN, families, undo })
+  await enableForwarding(ports, request, {
+    plugin: PLUGIN,
+    families,
+    undo,
+    reliesOn: (record, setting) => isForwardedFor(setting, [record as BridgeAttachment]),
+  })
   return gateway
 }
 

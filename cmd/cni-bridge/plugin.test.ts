@@ -1,6 +1,7 @@
 // The verbs on a node in memory: what they make, and that nothing is left of what failed or was taken away.
 
 import { test } from 'tap'
+import { Prefix } from '../../lib/ip/prefix.ts'
 import { podwireTable } from '../../lib/nftables/masquerade-rules.ts'
 import { listMasquerade } from '../../lib/nftables/podwire-table.ts'
 import { makeScene, refuseEach, type Scene } from '../../lib/testing/scene.ts'
@@ -82,6 +83,55 @@ test('ADD leaves other pods alone whatever step fails', async (t) => {
     (scene) => attach(scene),
     (scene, before, operation) => t.equal(scene.dump(), before, operation),
   )
+})
+
+/** What a pod may ask of a bridge that it shares with one that did not. */
+const MORE = { ...NETCONF, promiscMode: true, forceAddress: true }
+
+test('ADD puts back what it changed on a bridge of other pods, whatever step fails', async (t) => {
+  const others: readonly [name: string, netconf: object, address: string][] = [
+    ['a pod without gateway', { ...NETCONF, isDefaultGateway: false, ipMasq: false }, '10.1.0.9/24'],
+    ['a pod without ipam', { ...NETCONF, isDefaultGateway: false, ipam: {}, ipMasq: false }, '10.7.0.9/24'],
+  ]
+  for (const [name, netconf, address] of others) {
+    const make = async () => {
+      const scene = withPodNamespace()
+      await attach(scene, netconf, { containerId: 'other' })
+      const { rtnl } = scene.kernel.host
+      const { index: dev } = await rtnl.getLink('br0')
+      await rtnl.apply({ change: 'add address', address: { dev, prefix: Prefix.parse(address) } })
+      return scene
+    }
+    const look = (scene: Scene, before: string, operation: string) =>
+      t.equal(scene.dump(), before, `${name}, ${operation}`)
+    t.ok((await refuseEach(make, (scene) => attach(scene, MORE), look)) > 30)
+  }
+})
+
+test('ADD that fails leaves to others what they asked for meanwhile', async (t) => {
+  const scene = makeScene()
+  await attach(scene, { ...NETCONF, isDefaultGateway: false, ipMasq: false }, { containerId: 'first' })
+  const { rtnl } = scene.kernel.host
+  const { index: dev } = await rtnl.getLink('br0')
+  await rtnl.apply({ change: 'add address', address: { dev, prefix: Prefix.parse('10.1.0.9/24') } })
+  const request = scene.request('ADD', MORE)
+  let isRefused = false
+  const put = scene.ports.attachments.put.bind(scene.ports.attachments)
+  // Another ADD of the same kind is recorded between this one's last step but one and its undoing.
+  scene.refuse = (operation) => {
+    if (isRefused || !operation.startsWith('add table inet podwire')) return undefined
+    isRefused = true
+    const mine = scene.ports.attachments.list().find(({ containerId }) => containerId === 'pod-1')
+    if (mine) put({ ...mine, containerId: 'second' })
+    return 'EPERM'
+  }
+  await t.rejects(plugin.add(scene.ports, request))
+  t.ok(isRefused)
+  const after = scene.dump()
+  t.match(after, 'address br0 10.1.0.1/24')
+  t.notMatch(after, '10.1.0.9/24')
+  t.match(after, /link br0 .* promisc\n/)
+  t.equal(scene.kernel.host.sysctl.find('ipv4/ip_forward'), '1')
 })
 
 test('ADD says what could not be undone', async (t) => {

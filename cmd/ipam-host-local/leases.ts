@@ -2,7 +2,15 @@
 
 import type { Ports } from '../../lib/host/ports.ts'
 import type { LeaseReader, LeaseTx } from '../../lib/ipam/lease-store.ts'
-import { changeLeases, readLeases, type Takeover } from '../../lib/ipam/takeover.ts'
+import {
+  type Change,
+  changeLeases,
+  type Release,
+  type Released,
+  readLeases,
+  releaseLeases,
+  type Takeover,
+} from '../../lib/ipam/takeover.ts'
 import { bootTimeMs } from '../../lib/state/boot.ts'
 
 interface Place {
@@ -13,22 +21,23 @@ interface Place {
 }
 
 /** A transaction. @throws StoreError, or what `work` throws */
-export function change<T>(
-  ports: Ports,
-  { network, dataDir, claimsNew = false }: Place,
-  work: (tx: LeaseTx) => T,
-): T {
-  return changeLeases(
-    ports.leases(dataDir),
-    {
-      network,
-      claimsNew,
-      nowMs: ports.clock.nowMs(),
-      bootedAtMs: () => bootedAtMs(ports),
-      onTakeover: (takeover) => logTakeover(ports, { network, dataDir, takeover }),
-    },
-    work,
-  )
+export function change<T>(ports: Ports, place: Place, work: (tx: LeaseTx) => T): T {
+  return changeLeases(ports.leases(place.dataDir), changeOf(ports, place), work)
+}
+
+/** @see releaseLeases */
+export function release(ports: Ports, place: Place, work: Release): readonly Released[] {
+  return releaseLeases(ports.leases(place.dataDir), changeOf(ports, place), work)
+}
+
+function changeOf(ports: Ports, { network, dataDir, claimsNew = false }: Place): Change {
+  return {
+    network,
+    claimsNew,
+    nowMs: ports.clock.nowMs(),
+    bootedAtMs: () => bootedAtMs(ports),
+    onTakeover: (takeover) => logTakeover(ports, { network, dataDir, takeover }),
+  }
 }
 
 /** Changes nothing, in upstream's files neither. */

@@ -18,11 +18,10 @@ import {
 import { atLeast } from '../../lib/cni/versions.ts'
 import { AddressError, IpAddress } from '../../lib/ip/address.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
+import { DEFAULT_DATA_DIR } from '../../lib/ipam/lease-store.ts'
 import { RangeConfigError } from '../../lib/ipam/range.ts'
 import { parseRangeSets, type RangeSet } from '../../lib/ipam/range-set.ts'
 import { checkRoutes, routeSchema } from '../../lib/ipam/route-fields.ts'
-
-export const DEFAULT_DATA_DIR = '/var/lib/cni/networks'
 
 /**
  * Neighbours take an address for that of its last holder for 15 to 45 s (arp(7), base_reachable_time), and a UDP flow

@@ -162,6 +162,23 @@ test('GC leaves everything when the runtime names nothing', async (t) => {
   }
 })
 
+test('GC releases leases of namespaces that are gone when the runtime names nothing', async (t) => {
+  const world = new World(SMALL)
+  await world.add('c1')
+  for (const id of ['c2', 'c3']) {
+    world.kernel.addNamespace(`/run/netns/${id}`)
+    await world.add(id, { netns: `/run/netns/${id}` })
+    world.kernel.removeNamespace(`/run/netns/${id}`)
+  }
+  const key = { plugin: 'cni-bridge', network: 'net', containerId: 'c3', ifname: 'eth0' }
+  world.attachments.put({ ...key, netns: '', record: {}, isComplete: true, bootId: BOOT_ID, createdAtMs: 0 })
+  t.equal(await world.call('GC', ''), undefined)
+  t.same(world.held(), ['10.1.0.2 c1/eth0', '10.1.0.4 c3/eth0'], 'what is recorded goes with its record')
+  world.attachments.delete(key)
+  t.equal(await world.call('GC', ''), undefined)
+  t.same(world.held(), ['10.1.0.2 c1/eth0'])
+})
+
 test('GC releases many in one transaction', async (t) => {
   let transactions = 0
   class Counting extends MemoryLeaseStore {

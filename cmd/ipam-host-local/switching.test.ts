@@ -63,6 +63,10 @@ class Switch {
   files(): string[] {
     return readdirSync(join(this.dataDir, 'net')).sort()
   }
+
+  leases(): string[] {
+    return this.files().filter((name) => /^(?:10|fd)/.test(name))
+  }
 }
 
 test('ours goes on where upstream was', options, async (t) => {
@@ -97,17 +101,38 @@ test('ours counts the leases of upstream when a pool is full', options, async (t
   t.equal(await world.ours.add('c6'), '10.1.0.3/29')
 })
 
-test('DEL is enough to take over, and GC knows the leases of upstream', options, async (t) => {
-  for (const [command, id, outer] of [
-    ['DEL', 'c1', {}],
-    ['GC', '', { 'cni.dev/valid-attachments': [{ containerID: 'c2', ifname: 'eth0' }] }],
-  ] as const) {
-    const world = new Switch(t, SMALL)
-    world.upstream('ADD', 'c1')
-    world.upstream('ADD', 'c2')
-    t.equal(await world.ours.call(command, id, { outer }), undefined)
-    t.same(world.ours.held(), ['10.1.0.3 c2/eth0'], command)
-  }
+test(
+  'DEL and GC release what upstream keeps where it is, and the network stays upstream’s',
+  options,
+  async (t) => {
+    for (const [command, id, outer] of [
+      ['DEL', 'c1', {}],
+      ['GC', '', { 'cni.dev/valid-attachments': [{ containerID: 'c2', ifname: 'eth0' }] }],
+    ] as const) {
+      const world = new Switch(t, SMALL)
+      world.upstream('ADD', 'c1')
+      world.upstream('ADD', 'c2')
+      t.equal(await world.ours.call(command, id, { outer }), undefined)
+      t.same(world.ours.held(), [], command)
+      t.same(world.leases(), ['10.1.0.3'], command)
+      t.equal(world.upstream('ADD', 'c3'), '10.1.0.4/29', 'upstream goes on')
+      t.equal(await world.ours.add('c4'), '10.1.0.5/29', 'until an ADD of ours takes it over')
+      t.same(world.ours.held(), ['10.1.0.3 c2/eth0', '10.1.0.4 c3/eth0', '10.1.0.5 c4/eth0'])
+    }
+  },
+)
+
+test('DEL and GC after an export do not take the network back', options, async (t) => {
+  const world = new Switch(t, SMALL)
+  for (const id of ['c1', 'c2', 'c3']) await world.ours.add(id)
+  world.export()
+  const valid = [{ containerID: 'c2', ifname: 'eth0' }]
+  t.equal(await world.ours.call('DEL', 'c1'), undefined)
+  t.same(world.leases(), ['10.1.0.3', '10.1.0.4'])
+  t.equal(await world.ours.call('GC', '', { outer: { 'cni.dev/valid-attachments': valid } }), undefined)
+  t.same(world.leases(), ['10.1.0.3'])
+  t.same(world.ours.held(), [])
+  t.equal(world.upstream('ADD', 'c4'), '10.1.0.5/29')
 })
 
 test('upstream refuses a network that is ours', options, async (t) => {
@@ -129,11 +154,23 @@ test('ours takes over id-only files as upstream treats them', options, async (t)
   writeFileSync(join(world.dataDir, 'net', '10.1.0.2'), 'c1')
   world.upstream('ADD', 'c2', 'net1')
   writeFileSync(join(world.dataDir, 'net', '10.1.0.4'), 'c2')
+  await world.ours.add('c3')
   await world.ours.call('DEL', 'c2', { ifname: 'net1' })
+  await world.ours.call('DEL', 'c3')
   t.same(world.ours.held(), ['10.1.0.2 c1/', '10.1.0.4 c2/'], 'its own first')
   await world.ours.call('DEL', 'c1')
   await world.ours.call('DEL', 'c2')
   t.same(world.ours.held(), [])
+})
+
+test('ours releases id-only files where they are as upstream does', options, async (t) => {
+  const world = new Switch(t, SMALL)
+  world.upstream('ADD', 'c2', 'net1')
+  writeFileSync(join(world.dataDir, 'net', '10.1.0.4'), 'c2')
+  await world.ours.call('DEL', 'c2', { ifname: 'net1' })
+  t.same(world.leases(), ['10.1.0.4'], 'its own first')
+  await world.ours.call('DEL', 'c2')
+  t.same(world.leases(), [])
 })
 
 test('ours leaves out what a crash or an earlier boot left, and says so', options, async (t) => {
@@ -173,10 +210,7 @@ test('upstream goes on where ours was', options, async (t) => {
     t.equal(world.upstream('CHECK', id), '', id)
     t.equal(world.upstream('DEL', id), '', id)
   }
-  t.same(
-    world.files().filter((name) => /^(?:10|fd)/.test(name)),
-    ['10.1.0.5', 'fd00::5'],
-  )
+  t.same(world.leases(), ['10.1.0.5', 'fd00::5'])
 })
 
 test('upstream is refused the addresses that ours handed out', options, async (t) => {
@@ -198,10 +232,7 @@ test('a network goes there and back and there', options, async (t) => {
   t.same(world.ours.held(), ['10.1.0.2 c1/eth0', '10.1.0.3 c2/eth0', '10.1.0.4 c3/eth0'])
   world.export()
   t.equal(world.upstream('DEL', 'c3'), '')
-  t.same(
-    world.files().filter((name) => name.startsWith('10')),
-    ['10.1.0.2', '10.1.0.3'],
-  )
+  t.same(world.leases(), ['10.1.0.2', '10.1.0.3'])
 })
 
 test('calls of upstream and of ours at once never share an address', options, async (t) => {

@@ -9,8 +9,9 @@ import type { Ports } from '../../lib/host/ports.ts'
 import { AddressError } from '../../lib/ip/address.ts'
 import { AllocationError } from '../../lib/ipam/allocation-error.ts'
 import { type Allocation, allocate } from '../../lib/ipam/allocator.ts'
+import { pickHeldBy } from '../../lib/ipam/lease-store.ts'
 import { toResultRoute } from '../../lib/ipam/route-fields.ts'
-import { change, read } from './leases.ts'
+import { change, read, release } from './leases.ts'
 import { type HostLocalNetconf, parseNetconf, readDataDir } from './netconf.ts'
 import { parseResolvConf } from './resolv-conf.ts'
 
@@ -31,9 +32,14 @@ export async function add(ports: Ports, request: Request): Promise<Result> {
 export async function del(ports: Ports, request: Request): Promise<void> {
   const { name: network, containerId, ifname } = request
   const holder = { containerId, ifname }
-  change(ports, { network, dataDir: readDataDir(request) }, (tx) => {
-    tx.release(network, holder, ports.clock.nowMs())
-  })
+  release(
+    ports,
+    { network, dataDir: readDataDir(request) },
+    {
+      ours: (tx) => tx.release(network, holder, ports.clock.nowMs()),
+      theirs: (leases) => pickHeldBy(leases, holder),
+    },
+  )
 }
 
 export async function check(ports: Ports, request: Request): Promise<void> {
@@ -53,9 +59,9 @@ export async function check(ports: Ports, request: Request): Promise<void> {
 
 function lease(ports: Ports, request: Request, netconf: HostLocalNetconf): Allocation[] {
   const { dataDir, sets, requested, coolDown, sticky } = netconf
-  const { name: network, containerId, ifname } = request
+  const { name: network, containerId, ifname, netns } = request
   const nowMs = ports.clock.nowMs()
-  const holder = { network, containerId, ifname, ...podOf(request) }
+  const holder = { network, containerId, ifname, netns, ...podOf(request) }
   const wanted = { ...holder, sets, requested, nowMs, coolDownMs: coolDown * 1000, sticky }
   try {
     const allocations = change(ports, { network, dataDir, claimsNew: true }, (tx) => {

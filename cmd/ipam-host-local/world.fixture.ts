@@ -1,8 +1,8 @@
-// A node for the plugin alone: it is called as a runtime calls it, and touches no kernel.
+// A node for the plugin alone: it is called as a runtime calls it; of the kernel it asks which namespaces there are.
 
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import { invoke } from '../../lib/cni/skel.ts'
-import type { Kernel } from '../../lib/host/kernel.ts'
+import { FakeKernel } from '../../lib/host/kernel-fake.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import type { LeaseStore } from '../../lib/ipam/lease-store.ts'
 import { MemoryLeaseStore } from '../../lib/ipam/lease-store-memory.ts'
@@ -13,6 +13,7 @@ import { plugin } from './plugin.ts'
 export const BOOT_ID = 'boot-1'
 export const BOOTED_AT_MS = 1_700_000_000_000
 export const DATA_DIR = '/data'
+const NETNS = '/run/netns/pod'
 
 const FILES: Readonly<Record<string, string>> = {
   '/proc/stat': `btime ${BOOTED_AT_MS / 1000}\n`,
@@ -25,6 +26,7 @@ export interface Call {
   readonly ipam?: object
   readonly name?: string
   readonly ifname?: string
+  readonly netns?: string
   readonly args?: string
   readonly cniVersion?: string
   readonly outer?: object
@@ -37,11 +39,14 @@ export class World {
   readonly store: LeaseStore
   readonly ipam: object
   readonly logged: string[] = []
+  readonly kernel = new FakeKernel()
+  readonly attachments = new MemoryAttachmentStore(BOOT_ID)
   nowMs = BOOTED_AT_MS + 3_600_000
 
   constructor(ipam: object, store: LeaseStore = new MemoryLeaseStore(BOOT_ID)) {
     this.ipam = { type: 'host-local', dataDir: DATA_DIR, ...ipam }
     this.store = store
+    this.kernel.addNamespace(NETNS)
   }
 
   /** Time goes one second further with each call. */
@@ -52,7 +57,7 @@ export class World {
     const environment = {
       CNI_COMMAND: command,
       CNI_CONTAINERID: containerId,
-      CNI_NETNS: '/run/netns/pod',
+      CNI_NETNS: call.netns ?? NETNS,
       CNI_IFNAME: ifname,
       CNI_ARGS: args,
       CNI_PATH: '/opt/cni/bin',
@@ -90,8 +95,8 @@ export class World {
 
   get ports(): Ports {
     return {
-      kernel: {} as Kernel, // not for this plugin
-      attachments: new MemoryAttachmentStore(BOOT_ID),
+      kernel: this.kernel,
+      attachments: this.attachments,
       leases: () => this.store,
       delegates: {
         inProcess: () => undefined,

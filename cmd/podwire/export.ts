@@ -4,12 +4,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Ports } from '../../lib/host/ports.ts'
+import { LEASES_FILE } from '../../lib/ipam/lease-store.ts'
 import { handBack, listNetworks } from '../../lib/ipam/takeover.ts'
 import { bootTimeMs } from '../../lib/state/boot.ts'
 import { StoreError } from '../../lib/state/store-error.ts'
-
-/** As lib/host/open-ports.ts opens it. */
-const LEASES_FILE = 'podwire-leases.db'
 
 interface Export {
   /** `ipam.dataDir` of the configuration. */

@@ -1,10 +1,16 @@
-// `podwire gc`: garbage of every network that has attachments recorded, as far as it is dead beyond doubt. What is
-// valid only a runtime knows; it says so in the GC verb.
+// `podwire gc`: garbage of every network that has attachments recorded, and of every network that has leases in a
+// directory that those name, as far as it is dead beyond doubt. What is valid only a runtime knows; it says so in the GC
+// verb.
 
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Plugin } from '../../lib/cni/plugin.ts'
 import type { Request } from '../../lib/cni/request.ts'
+import { findField, isObject } from '../../lib/cni/schema.ts'
 import { Failures } from '../../lib/host/failures.ts'
 import type { Ports } from '../../lib/host/ports.ts'
+import { DEFAULT_DATA_DIR, LEASES_FILE } from '../../lib/ipam/lease-store.ts'
+import { listNetworks } from '../../lib/ipam/takeover.ts'
 
 export interface GcOptions {
   readonly dryRun: boolean
@@ -18,25 +24,61 @@ export async function gc(
   plugins: readonly Plugin<Ports>[],
   options: GcOptions,
 ): Promise<string> {
-  const networks = new Set(ports.attachments.list().map(({ network }) => network))
   const lines: string[] = []
   const failures = new Failures()
-  for (const network of networks) {
-    for (const plugin of plugins) {
-      for (const { what, why, remove } of (await plugin.findGarbage?.(
-        ports,
-        gcRequest(network, options.path),
-      )) ?? []) {
-        lines.push(`${options.dryRun ? 'would remove' : 'removed'} ${what}: ${why}`)
-        if (!options.dryRun) await failures.attempt(remove)
-      }
+  for (const { plugin, ...place } of listPlaces(ports, plugins)) {
+    for (const { what, why, remove } of (await plugin.findGarbage?.(ports, gcRequest(place, options.path))) ??
+      []) {
+      lines.push(`${options.dryRun ? 'would remove' : 'removed'} ${what}: ${why}`)
+      if (!options.dryRun) await failures.attempt(remove)
     }
   }
   failures.throwIfAny()
   return lines.length === 0 ? 'nothing to remove\n' : `${lines.join('\n')}\n`
 }
 
-function gcRequest(name: string, path: readonly string[]): Request {
+interface Place {
+  readonly plugin: Plugin<Ports>
+  readonly network: string
+  /** Of the leases; '' for a plugin that keeps none. */
+  readonly dataDir: string
+}
+
+/** Attachments first: their leases go with them. */
+function listPlaces(ports: Ports, plugins: readonly Plugin<Ports>[]): Place[] {
+  const recorded = ports.attachments.list()
+  const networks = new Set(recorded.map(({ network }) => network))
+  const dataDirs = new Set([DEFAULT_DATA_DIR, ...recorded.flatMap(({ record }) => dataDirOf(record))])
+  const others = plugins.filter(({ name }) => name !== LEASING)
+  return [
+    ...[...networks].flatMap((network) => others.map((plugin) => ({ plugin, network, dataDir: '' }))),
+    ...plugins
+      .filter(({ name }) => name === LEASING)
+      .flatMap((plugin) =>
+        [...dataDirs]
+          .filter(hasLeases)
+          .flatMap((dataDir) =>
+            listNetworks(ports.leases(dataDir)).map((network) => ({ plugin, network, dataDir })),
+          ),
+      ),
+  ]
+}
+
+/** The plugin whose garbage is in data directories. */
+const LEASING = 'ipam-host-local'
+
+function dataDirOf(record: unknown): string[] {
+  const ipam = isObject(record) ? record['ipam'] : undefined
+  const dataDir = isObject(ipam) ? findField(ipam, 'dataDir') : undefined
+  return typeof dataDir === 'string' && dataDir !== '' ? [dataDir] : []
+}
+
+/** To open a store would make one. */
+function hasLeases(dataDir: string): boolean {
+  return existsSync(join(dataDir, LEASES_FILE))
+}
+
+function gcRequest({ network: name, dataDir }: Omit<Place, 'plugin'>, path: readonly string[]): Request {
   // Not the newest: delegates of others are asked to DEL in this version, and older ones do not know 1.1.0.
   const cniVersion = '1.0.0'
   return {
@@ -48,7 +90,7 @@ function gcRequest(name: string, path: readonly string[]): Request {
     path,
     netnsOverride: false,
     stdin: '',
-    netconf: { cniVersion, name },
+    netconf: { cniVersion, name, ...(dataDir === '' ? {} : { ipam: { dataDir } }) },
     name,
     cniVersion,
     prevResult: undefined,

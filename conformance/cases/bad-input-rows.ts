@@ -191,6 +191,19 @@ export const STDIN_ROWS: readonly Row[] = [
   },
 ]
 
+/** Texts of upstream's, that newer ones have. */
+const TRUNKS: readonly (readonly [what: string, item: Config, msg: RegExp])[] = [
+  ['has no maxID', { minID: 100 }, /^minID and maxID should be configured simultaneously, maxID is missing$/],
+  ['has no minID', { maxID: 105 }, /^minID and maxID should be configured simultaneously, minID is missing$/],
+  ['has a negative minID', { minID: -1, maxID: 105 }, /^incorrect trunk minID parameter$/],
+  ['has a minID of 5000', { minID: 5000, maxID: 105 }, /^incorrect trunk minID parameter$/],
+  ['has a maxID of 5000', { minID: 100, maxID: 5000 }, /^incorrect trunk maxID parameter$/],
+  ['has a negative maxID', { minID: 100, maxID: -1 }, /^incorrect trunk maxID parameter$/],
+  ['has an id of 5000', { id: 5000 }, /^incorrect trunk id parameter$/],
+  ['has a negative id', { id: -1 }, /^incorrect trunk id parameter$/],
+  ['ends before it begins', { minID: 105, maxID: 100 }, /^minID is greater than maxID in trunk parameter$/],
+]
+
 function wrongType(key: string, value: unknown): Row {
   const [outer = '', inner] = key.split('.')
   const fields = inner === undefined ? { [outer]: value } : { [outer]: { [inner]: value } }
@@ -229,6 +242,30 @@ export const FIELD_ROWS: readonly Row[] = [
     code: 7,
     msg: /^cannot set hairpin mode and promiscuous mode at the same time$/,
   },
+  {
+    what: 'ipam and disableContainerInterface',
+    fields: { disableContainerInterface: true },
+    code: 7,
+    msg: /^cannot use IPAM when DisableContainerInterface flag is set$/,
+  },
+  {
+    what: 'an ipMasqBackend that there is not',
+    fields: { ipMasqBackend: 'ebpf' },
+    code: 7,
+    msg: /^unknown ipmasq backend "ebpf"$/,
+  },
+  ...[-1, 4095].map((vlan) => ({
+    what: `vlan ${vlan}`,
+    fields: { vlan },
+    code: 7,
+    msg: /^invalid VLAN ID -?\d+ \(must be between 0 and 4094\)$/,
+  })),
+  ...TRUNKS.map(([what, item, msg]) => ({
+    what: `a vlanTrunk that ${what}`,
+    fields: { vlanTrunk: [item] },
+    code: 7,
+    msg,
+  })),
   {
     what: 'a bridge name that is too long',
     fields: { bridge: 'abcdefghijklmnop' },

@@ -1,7 +1,7 @@
 // Whatever a runtime gets wrong: one error object with the right code, exit status 1, and nothing made.
 
 import type { Case } from '../harness/case.ts'
-import type { Config } from '../harness/plugin.ts'
+import { type Config, callPlugin } from '../harness/plugin.ts'
 import type { Stage } from '../harness/stage.ts'
 import { RANGE_ROWS } from './bad-input-ranges.ts'
 import { ENVIRONMENT_ROWS, FIELD_ROWS, type Row, STDIN_ROWS } from './bad-input-rows.ts'
@@ -20,7 +20,9 @@ function callRows(rows: readonly Row[], plugin: 'bridge' | 'host-local') {
       const answer = await stage.call(command, pod, config, { type, environment, as: row.what })
       judge(stage, row, answer.json)
       if (contestant.name === 'upstream') {
-        await stage.removePod(pod) // in which it may have left its wire, at which the next row would fail
+        // It may have left its lease and its wire, at which the next row would fail.
+        await callPlugin(stage.node, { type, command: 'DEL', pod, config: good })
+        await stage.removePod(pod)
         pod = await stage.addPod()
       }
     }

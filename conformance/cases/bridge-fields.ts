@@ -3,6 +3,7 @@
 import type { Case } from '../harness/case.ts'
 import type { Config } from '../harness/plugin.ts'
 import type { Options, Stage } from '../harness/stage.ts'
+import { ping } from '../harness/traffic.ts'
 
 const DUAL = { ranges: [[{ subnet: '10.1.0.0/24' }], [{ subnet: 'fd00:1::/64' }]] }
 
@@ -14,6 +15,38 @@ async function live(stage: Stage, fields: Config, options: Options = {}): Promis
   await stage.look()
   await stage.check(pod, config, json, options)
   await stage.del(pod, config, options)
+}
+
+/** Two pods: whom the first one reaches. */
+async function meet(stage: Stage, fields: Config): Promise<void> {
+  const pods = [await stage.addPod('pod1'), await stage.addPod('pod2')] as const
+  const config = stage.bridgeConfig({ isGateway: true, ...fields })
+  for (const pod of pods) await stage.add(pod, config, { quiet: true })
+  await stage.look()
+  const reached = [await ping(stage, pods[0], '10.1.0.1'), await ping(stage, pods[0], '10.1.0.3')]
+  stage.note('pod1 reaches', [`gateway ${reached[0]}`, `pod2 ${reached[1]}`])
+  stage.require(reached.join() === `true,${fields['portIsolation'] !== true}`, 'pods meet as they may')
+  for (const pod of pods) await stage.del(pod, config)
+}
+
+/** A pod that takes another MAC, and then its own again. */
+async function spoof(stage: Stage): Promise<void> {
+  const pod = await stage.addPod()
+  const config = stage.bridgeConfig({ isGateway: true, macspoofchk: true })
+  const { json } = await stage.add(pod, config)
+  await stage.look()
+  const { interfaces = [] } = (json ?? {}) as { interfaces?: { mac: string }[] }
+  const answers: boolean[] = []
+  for (const mac of [interfaces[2]?.mac, '02:00:00:00:00:09', interfaces[2]?.mac]) {
+    await stage.sh(`ip link set eth0 address ${mac}`, pod)
+    await stage.sh('ip neigh flush dev cni0')
+    answers.push(await ping(stage, pod, '10.1.0.1'))
+  }
+  const [before, spoofed, after] = answers
+  stage.note('the gateway answers', [`its own MAC ${before}`, `another ${spoofed}`, `its own again ${after}`])
+  stage.require(answers.join() === 'true,false,true', `the gateway answers ${answers}`)
+  await stage.check(pod, config, json)
+  await stage.del(pod, config)
 }
 
 const lives: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
@@ -86,6 +119,13 @@ const lives: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     ),
   'keys of the config are read in any letter case': (stage) =>
     live(stage, { ISGATEWAY: true, Mtu: 1400, HairpinMode: true }),
+  'ipMasqBackend may be iptables': (stage) => live(stage, { ipMasq: true, ipMasqBackend: 'iptables' }),
+  'ipMasqBackend may be nftables': (stage) => live(stage, { ipMasq: true, ipMasqBackend: 'nftables' }),
+  'disableContainerInterface leaves the interface of the pod down': (stage) =>
+    live(stage, { cniVersion: '0.4.0', ipam: undefined, disableContainerInterface: true }),
+  'portIsolation keeps pods apart, not from the gateway': (stage) => meet(stage, { portIsolation: true }),
+  'without portIsolation pods meet': (stage) => meet(stage, { portIsolation: false }),
+  'macspoofchk drops what comes from another MAC': (stage) => spoof(stage),
   'unknown keys of the config are ignored': (stage) =>
     live(stage, { capabilities: { mac: true }, 'cni.dev/x': 1, y: [] }),
 }

@@ -1,6 +1,6 @@
 // The IPAM plugin by itself: which addresses it gives, to whom, and what it says when it cannot.
 
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Case } from '../harness/case.ts'
 import type { Namespace } from '../harness/node.ts'
@@ -70,6 +70,12 @@ const visits: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     visit(stage, { subnet: '10.1.0.0/24' }, { more: { args: { cni: { ips: ['10.1.0.88'] } } } }),
   'an address is requested in args.cni.ips with a prefix length': (stage) =>
     visit(stage, { subnet: '10.1.0.0/24' }, { more: { args: { cni: { ips: ['10.1.0.88/24'] } } } }),
+  'addresses of two range sets are requested in args.cni.ips': (stage) =>
+    visit(
+      stage,
+      { ranges: [[{ subnet: '10.1.0.0/24' }], [{ subnet: '10.2.0.0/24' }]] },
+      { more: { args: { cni: { ips: ['10.1.0.88', '10.2.0.77'] } } } },
+    ),
   'addresses of both families are requested in args.cni.ips': (stage) =>
     visit(stage, TWO_FAMILIES, { more: { args: { cni: { ips: ['fd00:1::88', '10.1.0.88'] } } } }),
   'addresses are requested in runtimeConfig.ips': (stage) =>
@@ -176,6 +182,8 @@ const stories: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     await stage.look()
     await plugin.del(first)
   },
+  'DEL releases what a file without interface names': (stage) => inherit(stage, 'pod1'),
+  'DEL releases what a file names with space around it': (stage) => inherit(stage, ' pod1\r\neth0 \n\n'),
   'DEL of what was never added is fine': async (stage) => {
     const pod = await stage.addPod()
     await client(stage, { subnet: '10.1.0.0/24' }).del(pod)
@@ -196,6 +204,22 @@ const stories: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     const pod = await stage.addPod()
     await client(stage, { subnet: '10.1.0.0/24' }).check(pod)
   },
+}
+
+/** A file of upstream's for the only address there is: it is held until DEL of its container. */
+async function inherit(stage: Stage, content: string): Promise<void> {
+  const directory = join(stage.node.dataDir, 'net')
+  mkdirSync(directory, { recursive: true })
+  writeFileSync(join(directory, '10.1.0.2'), content)
+  const plugin = client(stage, { subnet: '10.1.0.0/30' })
+  const [holder, other] = [await stage.addPod('pod1'), await stage.addPod('pod2')]
+  await plugin.add(other)
+  await plugin.del(other)
+  await plugin.check(holder)
+  await plugin.del(holder)
+  await plugin.add(other)
+  await stage.look()
+  await plugin.del(other)
 }
 
 export const hostLocalCases: readonly Case[] = Object.entries({ ...visits, ...stories }).map(

@@ -1,6 +1,7 @@
 // A case is played on a stage, by ours and by upstream's alike; the record of the play is its outcome.
 
 import { type Contestant, podwire } from './contestant.ts'
+import type { KernelFeature } from './kernel-feature.ts'
 import { type Observation, Stage } from './stage.ts'
 
 export interface Case {
@@ -9,6 +10,13 @@ export interface Case {
   play(stage: Stage): Promise<void>
   /** Why it is played by ours alone. */
   readonly oursOnly?: string
+  /** Skipped where the kernel has not got it. Its outcome is only held to a committed text where there is one. */
+  readonly needs?: KernelFeature
+}
+
+/** For tap: why it cannot be played here. */
+export function skipOf({ needs }: Case): string | false {
+  return needs === undefined || needs.isThere() ? false : `the running kernel is not one ${needs.what}`
 }
 
 export interface Outcome {

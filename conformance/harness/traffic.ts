@@ -2,6 +2,8 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import type { Namespace } from './node.ts'
 import type { Stage } from './stage.ts'
@@ -14,9 +16,12 @@ export async function ping(stage: Stage, from: Namespace, address: string): Prom
   return status === 0
 }
 
-/** Starts a server in the namespace that tells callers under which address they arrive. @returns how to end it */
-export async function serve({ name }: Namespace): Promise<() => Promise<void>> {
-  const child = spawn('ip', ['netns', 'exec', name, process.execPath, PEER, 'serve'], {
+/** Starts a server that tells callers under which address they arrive, or that echoes. @returns how to end it */
+export async function serve(
+  { name }: Namespace,
+  what: 'serve' | 'echo' = 'serve',
+): Promise<() => Promise<void>> {
+  const child = spawn('ip', ['netns', 'exec', name, process.execPath, PEER, what], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const closed = once(child, 'close')
@@ -31,4 +36,36 @@ export async function serve({ name }: Namespace): Promise<() => Promise<void>> {
 export async function askPeer(stage: Stage, from: Namespace, address: string): Promise<string> {
   const { stdout } = await stage.node.exec([process.execPath, PEER, 'ask', address], { inside: from })
   return stdout.trim()
+}
+
+/** Packets from now on, five a second. @returns how to end it, and then how many had no answer */
+export function keepAsking({ name }: Namespace, address: string): () => Promise<number> {
+  const words = ['netns', 'exec', name, 'ping', '-q', '-n', '-i', '0.2', address]
+  const child = spawn('ip', words, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const output = text(child.stdout)
+  return async () => {
+    child.kill('SIGINT') // it counts, and ends
+    const [, sent = '0', received = '0'] =
+      /(\d+) packets transmitted, (\d+) received/.exec(await output) ?? []
+    return Number(sent) - Number(received)
+  }
+}
+
+/** A TCP connection that stays, over which a byte can be sent that comes back. */
+export function connectEcho(from: Namespace, address: string) {
+  const words = ['netns', 'exec', from.name, process.execPath, PEER, 'hold', address]
+  const child = spawn('ip', words, { stdio: ['pipe', 'pipe', 'inherit'] })
+  const closed = once(child, 'close')
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+  return {
+    async say(word: string): Promise<string> {
+      child.stdin.write(`${word}\n`)
+      const { value = 'nothing' } = await lines.next()
+      return value
+    },
+    async close(): Promise<void> {
+      child.kill()
+      await closed
+    },
+  }
 }

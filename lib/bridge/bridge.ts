@@ -32,8 +32,20 @@ export interface Node {
   readonly sysctl: Sysctl
 }
 
+/** What of a bridge was changed, so that its owner can tell whether somebody else relies on just that. */
+export type BridgeChange =
+  /** That it is there and up, and takes no router advertisements. */
+  | { readonly kind: 'presence' }
+  | { readonly kind: 'promisc' }
+  /** An address that was put on it. */
+  | { readonly kind: 'gateway'; readonly gateway: Prefix }
+  /** An address that made room for the gateway's. */
+  | { readonly kind: 'rival'; readonly rival: Prefix; readonly gateway: Prefix }
+
 /** Told of each thing that is done to the node, with what takes it back. */
-export type OnChange = (what: string, undo: () => void | Promise<void>) => void
+export type OnChange = (what: string, undo: () => void | Promise<void>, change: BridgeChange) => void
+
+const PRESENCE: BridgeChange = { kind: 'presence' }
 
 /**
  * The bridge, up; made when it is not there.
@@ -67,9 +79,18 @@ async function createBridge({ rtnl }: Node, spec: BridgeSpec, onChange: OnChange
     if (isAlreadyExists(error)) return false
     throw vlanFiltering ? explainNoVlanFiltering(name, error) : error
   }
-  onChange(`remove bridge ${name}`, () => removeUnused(rtnl, name, mac))
-  if (promisc) await rtnl.apply({ change: 'set link', link: name, set: { promisc } })
+  onChange(`remove bridge ${name}`, () => removeUnused(rtnl, name, mac), PRESENCE)
+  if (promisc) {
+    onChange(...promiscOff(rtnl, name))
+    await rtnl.apply({ change: 'set link', link: name, set: { promisc } })
+  }
   return true
+}
+
+/** The bridge stays when others have plugged into it by then; who asks for this is another question. */
+function promiscOff(rtnl: Rtnl, name: string): Parameters<OnChange> {
+  const set = { change: 'set link', link: name, set: { promisc: false } } as const
+  return [`set bridge ${name} promisc off`, () => rtnl.apply(set).catch(unlessGone), { kind: 'promisc' }]
 }
 
 async function removeUnused(rtnl: Rtnl, name: string, mac: MacAddress): Promise<void> {
@@ -83,7 +104,11 @@ export function refuseRouterAdvertisements({ sysctl }: Node, name: string, onCha
   const setting = { key: `ipv6/conf/${name}/accept_ra`, value: '0', optional: true }
   const before = sysctl.find(setting.key)
   if (before === undefined || before === setting.value) return
-  onChange?.(`set ${setting.key} back to ${before}`, () => sysctl.set({ ...setting, value: before }))
+  onChange?.(
+    `set ${setting.key} back to ${before}`,
+    () => sysctl.set({ ...setting, value: before }),
+    PRESENCE,
+  )
   sysctl.set(setting)
 }
 
@@ -118,12 +143,8 @@ async function adoptBridge(
   }
   refuseRouterAdvertisements(node, link.name, onChange)
   if (Object.keys(set).length === 0) return link
-  if ('promisc' in set) {
-    onChange(`set bridge ${link.name} promisc off`, () =>
-      rtnl.apply({ change: 'set link', link: link.index, set: { promisc: false } }).catch(unlessGone),
-    )
-  }
-  if (!link.up) onChange(`set bridge ${link.name} down`, () => lower(rtnl, link).catch(unlessGone))
+  if ('promisc' in set) onChange(...promiscOff(rtnl, link.name))
+  if (!link.up) onChange(`set bridge ${link.name} down`, () => lower(rtnl, link).catch(unlessGone), PRESENCE)
   await rtnl.apply({ change: 'set link', link: link.index, set })
   return { ...link, up: true, promisc: link.promisc || spec.promisc }
 }
@@ -157,10 +178,17 @@ export async function ensureGateways(
       if (gateways.some((wanted) => wanted.equals(rival))) continue
       if (!force) throw addressConflict(bridge.name, gateway, rival)
       await removeAddress(rtnl, bridge, rival)
-      onChange(`put ${rival} back on ${bridge.name}`, () => addAddress(rtnl, bridge, rival))
+      onChange(`put ${rival} back on ${bridge.name}`, () => addAddress(rtnl, bridge, rival), {
+        kind: 'rival',
+        rival,
+        gateway,
+      })
     }
     await addAddress(rtnl, bridge, gateway)
-    onChange(`remove ${gateway} from ${bridge.name}`, () => removeAddress(rtnl, bridge, gateway))
+    onChange(`remove ${gateway} from ${bridge.name}`, () => removeAddress(rtnl, bridge, gateway), {
+      kind: 'gateway',
+      gateway,
+    })
   }
 }
 

@@ -61,7 +61,7 @@ async function createPair(
     if (isAlreadyExists(error)) return
     throw error
   }
-  onChange(`remove ${name}`, () => removeOwn(rtnl, name, mac))
+  onChange(`remove ${name}`, () => removeOwn(rtnl, name, mac), { kind: 'presence' })
   // Before it is up: a pod must not be able to hand the node routes (CVE-2020-10749).
   refuseRouterAdvertisements(node, name)
   refuseRouterAdvertisements(node, portName)

@@ -41,8 +41,13 @@ export function isValid(
   attachment: Attachment,
 ): boolean {
   if (valid !== undefined) return valid.some((owner) => isSameOwner(owner, attachment))
+  return isThere(kernel, attachment.netns)
+}
+
+/** Whether the path is that of a network namespace. */
+export function isThere(kernel: Kernel, netns: string): boolean {
   try {
-    kernel.openNamespace(attachment.netns).close()
+    kernel.openNamespace(netns).close()
     return true
   } catch (error) {
     if (error instanceof NetnsError && error.isGone) return false

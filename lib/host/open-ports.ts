@@ -5,7 +5,7 @@ import { readFileSync, statSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createDelegateExec } from '../cni/delegate-exec.ts'
 import type { Plugin } from '../cni/plugin.ts'
-import type { LeaseStore } from '../ipam/lease-store.ts'
+import { LEASES_FILE, type LeaseStore } from '../ipam/lease-store.ts'
 import { SqliteLeaseStore } from '../ipam/lease-store-sqlite.ts'
 import { type Log, silentLog } from '../log/log.ts'
 import { loadNative } from '../native/native.ts'
@@ -21,8 +21,6 @@ import { randomBytes } from './random.ts'
 import { stateDirOf } from './state-dir.ts'
 
 const ATTACHMENTS_FILE = 'attachments.db'
-/** Inside `ipam.dataDir`, beside upstream's directories of one network each. */
-const LEASES_FILE = 'podwire-leases.db'
 /** Its name beside the executable (`podwire install --shim`). */
 const SHIM = 'podwire-shim'
 

@@ -21,6 +21,8 @@ const BATCH = 64
 
 export interface AllocationRequest extends Holder, Pod {
   readonly network: string
+  /** Path; '' where it is not known. */
+  readonly netns?: string
   readonly sets: readonly RangeSet[]
   /** One per set at most; each must lie in a set. */
   readonly requested?: readonly IpAddress[]
@@ -238,8 +240,8 @@ function reviewPools(
 }
 
 function hold(tx: LeaseTx, request: AllocationRequest, { pool, address, releasedAtMs }: Found): Allocation {
-  const { network, containerId, ifname, podNamespace, podName, nowMs, coolDownMs = 0 } = request
-  const pod = { ...(podNamespace && { podNamespace }), ...(podName && { podName }) }
+  const { network, containerId, ifname, netns, podNamespace, podName, nowMs, coolDownMs = 0 } = request
+  const pod = { ...(netns && { netns }), ...(podNamespace && { podNamespace }), ...(podName && { podName }) }
   tx.hold({ network, address, containerId, ifname, acquiredAtMs: nowMs, ...pod }, pool.id)
   return {
     address: Prefix.of(address, pool.range.subnet.length),

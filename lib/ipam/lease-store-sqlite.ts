@@ -42,11 +42,12 @@ export const SCHEMA: Schema = {
        UNIQUE (network, family, address)
      ) STRICT;
      CREATE INDEX remembered_by_pod ON remembered (network, pod_namespace, pod_name, ifname)`,
+    'ALTER TABLE leases ADD COLUMN netns TEXT',
   ],
   forget: ['DELETE FROM leases WHERE boot_id <> ?', 'DELETE FROM pools WHERE boot_id <> ?'],
 }
 
-const SELECT = `SELECT network, address, container_id AS containerId, ifname, pod_namespace AS podNamespace,
+const SELECT = `SELECT network, address, container_id AS containerId, ifname, netns, pod_namespace AS podNamespace,
   pod_name AS podName, boot_id AS bootId, acquired_at_ms AS acquiredAtMs, released_at_ms AS releasedAtMs FROM leases`
 const SPAN = 'network = ? AND family = ? AND address BETWEEN ? AND ?'
 const HELD = 'released_at_ms IS NULL'
@@ -70,8 +71,8 @@ export const SQL = {
   listUsed: `SELECT address FROM leases WHERE ${SPAN} ORDER BY address LIMIT ?`,
   countUsed: `SELECT count(*) AS count FROM leases WHERE ${SPAN}`,
   hold: `INSERT INTO leases (network, family, address, container_id, ifname, pod_namespace, pod_name, boot_id,
-      acquired_at_ms, pool_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET container_id = excluded.container_id, ifname = excluded.ifname,
+      acquired_at_ms, pool_id, netns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET container_id = excluded.container_id, ifname = excluded.ifname, netns = excluded.netns,
       pod_namespace = excluded.pod_namespace, pod_name = excluded.pod_name, boot_id = excluded.boot_id,
       acquired_at_ms = excluded.acquired_at_ms, released_at_ms = NULL, pool_id = excluded.pool_id
     WHERE ${FREE}`,
@@ -101,6 +102,7 @@ export const SQL = {
 interface LeaseRow extends Holder {
   readonly network: string
   readonly address: Uint8Array
+  readonly netns: string | null
   readonly podNamespace: string | null
   readonly podName: string | null
   readonly bootId: string
@@ -204,6 +206,7 @@ class SqliteLeases implements LeaseTx {
       this.#bootId,
       lease.acquiredAtMs,
       poolId,
+      lease.netns ?? null,
     )
     if (changed === 0) throw new Error(`${lease.address} of network ${lease.network} is held`)
   }
@@ -289,10 +292,11 @@ function toPool({ id, last }: PoolRow): Pool {
 }
 
 function toLease(row: LeaseRow): Lease {
-  const { address, podNamespace, podName, releasedAtMs, ...rest } = row
+  const { address, netns, podNamespace, podName, releasedAtMs, ...rest } = row
   return {
     ...rest,
     address: IpAddress.fromBytes(address),
+    ...(netns !== null && { netns }),
     ...(podNamespace !== null && { podNamespace }),
     ...(podName !== null && { podName }),
     ...(releasedAtMs !== null && { releasedAtMs }),

@@ -42,7 +42,7 @@ export function leaseStoreContract(name: string, prepare: (t: Test) => OpenLease
     const store = prepare(t)('boot-1')
     const address = IpAddress.parse('fd00::2')
     const lease = { network: NETWORK, address, ...eth0('c1'), acquiredAtMs: 1_700_000_000_123 }
-    const pod = { podNamespace: 'default', podName: 'web-0' }
+    const pod = { netns: '/run/netns/x', podNamespace: 'default', podName: 'web-0' }
     store.transaction((tx) => tx.hold({ ...lease, ...pod }, poolOf(tx)))
     t.strictSame(
       store.transaction((tx) => tx.find(NETWORK, address)),

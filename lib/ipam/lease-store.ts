@@ -7,6 +7,11 @@ import type { IpAddress } from '../ip/address.ts'
 import type { Span } from './span.ts'
 import type { UpstreamLeases } from './upstream-leases.ts'
 
+/** `ipam.dataDir` where the configuration names none. */
+export const DEFAULT_DATA_DIR = '/var/lib/cni/networks'
+/** In a data directory, beside upstream's directories of one network each. */
+export const LEASES_FILE = 'podwire-leases.db'
+
 /** One interface of one container. */
 export interface Holder {
   readonly containerId: string
@@ -20,6 +25,8 @@ export interface Pod {
 
 export interface NewLease extends Holder, Pod {
   readonly network: string
+  /** Path of the namespace that it was taken for; absent where that is not known. */
+  readonly netns?: string
   readonly address: IpAddress
   /** Milliseconds since the epoch, as all times here. */
   readonly acquiredAtMs: number
@@ -138,8 +145,20 @@ export function releaseAllExcept(tx: LeaseTx, { network, keep, nowMs }: Release)
 
 /** What is held in a network by anyone but `keep`. */
 export function listStray(reader: LeaseReader, network: string, keep: readonly Holder[]): Lease[] {
+  return reader.listHeld(network).filter(strayRule(keep))
+}
+
+/** Whether someone is not one of `keep`; who has no ifname stays for any interface of its container. */
+export function strayRule(keep: readonly Holder[]): (holder: Holder) => boolean {
   const kept = new Set(keep.flatMap((holder) => [keyOf(holder), keyOf({ ...holder, ifname: '' })]))
-  return reader.listHeld(network).filter((lease) => !kept.has(keyOf(lease)))
+  return (holder) => !kept.has(keyOf(holder))
+}
+
+/** Of these, what `LeaseTx.release` would give back. */
+export function pickHeldBy<T extends Holder>(leases: readonly T[], { containerId, ifname }: Holder): T[] {
+  const ofContainer = leases.filter((lease) => lease.containerId === containerId)
+  const own = ofContainer.filter((lease) => lease.ifname === ifname)
+  return own.length > 0 ? own : ofContainer.filter((lease) => lease.ifname === '')
 }
 
 function keyOf({ containerId, ifname }: Holder): string {

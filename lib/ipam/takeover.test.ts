@@ -5,7 +5,7 @@ import { allocate } from './allocator.ts'
 import type { LeaseTx } from './lease-store.ts'
 import { LeaseMemory, MemoryLeaseStore } from './lease-store-memory.ts'
 import { parseRangeSets } from './range-set.ts'
-import { changeLeases, handBack, listNetworks, readLeases, type Takeover } from './takeover.ts'
+import { changeLeases, handBack, listNetworks, readLeases, releaseLeases, type Takeover } from './takeover.ts'
 
 const BOOTED_AT_MS = 1_000_000_000
 const NOW_MS = BOOTED_AT_MS + 1000
@@ -146,6 +146,37 @@ test('an address that was taken over is handed out again when all others were', 
   del('c1')
   t.same(['a', 'b', 'c', 'd', 'e'].map(add), ['10.1.0.3', '10.1.0.4', '10.1.0.5', '10.1.0.6', '10.1.0.2'])
   t.throws(() => add('f'), { code: 'EEXHAUSTED', details: /^5 of 5 addresses/ })
+})
+
+test('releaseLeases takes over where both have leases, and where a takeover is under way', async (t) => {
+  const release = (world: World) =>
+    releaseLeases(
+      world.store,
+      { ...world.network, nowMs: NOW_MS, onTakeover: (takeover) => void world.takeovers.push(takeover) },
+      {
+        ours: (tx) => tx.release('net', { containerId: 'c1', ifname: 'eth0' }, NOW_MS),
+        theirs: (leases) => leases.filter(({ containerId }) => containerId === 'c1'),
+      },
+    ).map(({ address }) => String(address))
+  const [both, underway, theirs] = [new World(), new World(), new World()]
+  for (const world of [both, underway, theirs]) world.write('10.1.0.2', 'c1\r\neth0')
+  both.store.transaction((tx) => {
+    const address = IpAddress.parse('10.1.0.3')
+    tx.hold({ network: 'net', address, containerId: 'ours', ifname: 'eth0', acquiredAtMs: 0 }, 1)
+  })
+  underway.store.upstream.claim('net')
+  for (const world of [both, underway]) {
+    t.same(release(world), ['10.1.0.2'])
+    t.equal(world.store.upstream.owner('net'), 'podwire')
+    t.equal(world.takeovers.length, 1)
+  }
+  t.same(both.held(), ['10.1.0.3 ours/eth0'])
+  t.same(release(theirs), ['10.1.0.2'])
+  t.equal(theirs.store.upstream.owner('net'), 'upstream')
+  t.same(theirs.store.upstream.list('net'), [])
+  t.same(theirs.held(), [])
+  theirs.write('10.1.0.5', 'c5\r\neth0')
+  t.equal(theirs.add('c6'), '10.1.0.3 fd00::2', 'the address that was released is given last')
 })
 
 test('readLeases sees upstream’s leases as they will be, and changes nothing', async (t) => {

@@ -1,7 +1,7 @@
 // From upstream's host-local to ours and back: who leaves leases, and who goes on with them.
 
 import { describeLease } from './exhaustion.ts'
-import { type LeaseReader, type LeaseStore, type LeaseTx, NO_POOL } from './lease-store.ts'
+import { type Lease, type LeaseReader, type LeaseStore, type LeaseTx, NO_POOL } from './lease-store.ts'
 import {
   type Dropped,
   fileOf,
@@ -49,6 +49,53 @@ export function changeLeases<T>(store: LeaseStore, change: Change, work: (tx: Le
     },
   )
   return result
+}
+
+export interface Release {
+  readonly ours: (tx: LeaseTx) => readonly Released[]
+  /** Which of those that upstream keeps. */
+  readonly theirs: (leases: readonly UpstreamLease[]) => readonly UpstreamLease[]
+}
+
+export type Released = Pick<Lease, 'address'>
+
+/**
+ * Gives leases back. A network that is upstream's, and of which nothing is ours, stays upstream's: its leases are
+ * released where it keeps them, so that a late DEL or GC of ours does not take back what was handed back.
+ */
+export function releaseLeases(store: LeaseStore, change: Change, release: Release): readonly Released[] {
+  const { network } = change
+  const isUpstreams = store.upstream.owner(network) === 'upstream'
+  const inPlace = isUpstreams ? releaseInPlace(store, change, release) : undefined
+  return inPlace ?? changeLeases(store, change, release.ours)
+}
+
+/** Alone in our store: no other call of ours takes the network over meanwhile. */
+function releaseInPlace(
+  store: LeaseStore,
+  { network, nowMs }: Change,
+  { theirs }: Release,
+): readonly Released[] | undefined {
+  return store.transaction((tx) => {
+    if (tx.listHeld(network).length > 0) return undefined
+    let released: readonly UpstreamLease[] = []
+    const names = store.upstream.release(network, (files) => {
+      released = theirs(files.flatMap(findLease))
+      return released.map(({ address }) => String(address))
+    })
+    // So that they cool down, should the network be ours next.
+    for (const lease of released) {
+      tx.hold({ network, ...lease }, NO_POOL)
+      tx.release(network, lease, nowMs)
+    }
+    return names && released
+  })
+}
+
+/** However old: what is released is no question of its boot. */
+function findLease(file: UpstreamFile): UpstreamLease[] {
+  const read = readFile(file, 0)
+  return 'why' in read ? [] : [read]
 }
 
 /** Looks at the leases of one network as they will be after upstream's are taken over; changes nothing. */

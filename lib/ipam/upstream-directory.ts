@@ -73,6 +73,21 @@ export class UpstreamDirectory implements UpstreamLeases {
     })
   }
 
+  release(
+    network: string,
+    pick: (files: readonly UpstreamFile[]) => readonly string[],
+  ): string[] | undefined {
+    return this.#guard('release in', network, () => {
+      const live = this.#live(network)
+      if (isDirectory(this.#taking(network)) || !isDirectory(live)) return undefined
+      return withUpstreamsLock(live, () => {
+        const names = [...pick(readFiles(live))]
+        for (const name of names) rmSync(join(live, name), { force: true })
+        return names
+      })
+    })
+  }
+
   settle(network: string, note: string): void {
     this.#guard('settle', network, () => {
       if (isDirectory(this.#taking(network))) this.#keep(network)
@@ -122,14 +137,10 @@ export class UpstreamDirectory implements UpstreamLeases {
   #moveAway(network: string): void {
     const live = this.#live(network)
     if (!isDirectory(live)) return
-    const lock = FileLock.open(join(live, LOCK), loadNative().flock)
-    try {
-      lock.acquire(LOCK_TIMEOUT_MS)
+    withUpstreamsLock(live, () => {
       mkdirSync(this.#taking(network), { recursive: true, mode: 0o700 })
       renameSync(live, join(this.#taking(network), String(this.#listTaking(network).length)))
-    } finally {
-      lock.close()
-    }
+    })
   }
 
   /** For a person who wants to see what was left out. */
@@ -161,6 +172,17 @@ export class UpstreamDirectory implements UpstreamLeases {
     } catch (error) {
       throw storeErrorOfErrno(error, operation, this.#live(network))
     }
+  }
+}
+
+/** Upstream's own: none of its calls is at work in the directory meanwhile. */
+function withUpstreamsLock<T>(directory: string, work: () => T): T {
+  const lock = FileLock.open(join(directory, LOCK), loadNative().flock)
+  try {
+    lock.acquire(LOCK_TIMEOUT_MS)
+    return work()
+  } finally {
+    lock.close()
   }
 }
 

@@ -44,6 +44,17 @@ export class MemoryUpstreamLeases implements UpstreamLeases {
     return files
   }
 
+  release(
+    network: string,
+    pick: (files: readonly UpstreamFile[]) => readonly string[],
+  ): string[] | undefined {
+    const known = this.#networks.get(network)
+    if (this.#claimed.has(network) || known?.owner !== 'upstream') return undefined
+    const names = [...pick(known.files)]
+    known.files = known.files.filter(({ name }) => !names.includes(name))
+    return names
+  }
+
   settle(network: string, note: string): void {
     const known = this.#networks.get(network)
     if (known?.owner === 'podwire') known.note += note

@@ -83,4 +83,41 @@ export function upstreamLeasesContract(subject: string, makeWorld: (t: Test) => 
     write('net', '10.1.0.10', 'c10\r\neth0')
     t.same(describe(upstream.claim('net')), ['10.1.0.10 c10/eth0', '10.1.0.9 c9/eth0'], 'and takes it again')
   })
+
+  test(`${subject} releases what is upstream's where it is, and leaves the network to it`, async (t) => {
+    const { upstream, write } = makeWorld(t)
+    write('net', '10.1.0.2', 'c1\r\neth0')
+    write('net', '10.1.0.3', 'c2\r\neth0')
+    const seen: string[] = []
+    const pick = (files: readonly UpstreamFile[]) => {
+      seen.push(...describe(files))
+      return ['10.1.0.2']
+    }
+    t.same(upstream.release('net', pick), ['10.1.0.2'])
+    t.same(seen, ['10.1.0.2 c1/eth0', '10.1.0.3 c2/eth0'])
+    t.same(describe(upstream.list('net')), ['10.1.0.3 c2/eth0'])
+    t.equal(upstream.owner('net'), 'upstream')
+    t.same(upstream.release('net', pick), ['10.1.0.2'], 'what is gone is fine')
+    write('net', '10.1.0.4', 'c4\r\neth0')
+  })
+
+  test(`${subject} releases nothing of a network that is ours or on its way to us`, async (t) => {
+    const { upstream, write } = makeWorld(t)
+    const pick = () => t.fail('nothing is asked')
+    write('net', '10.1.0.2', 'c1\r\neth0')
+    upstream.claim('net')
+    t.equal(
+      upstream.release('net', () => [String(pick())]),
+      undefined,
+    )
+    upstream.settle('net', '')
+    t.equal(
+      upstream.release('net', () => [String(pick())]),
+      undefined,
+    )
+    t.equal(
+      upstream.release('new', () => [String(pick())]),
+      undefined,
+    )
+  })
 }

@@ -28,6 +28,13 @@ export interface UpstreamLeases {
    * fails. For a transaction of our store: what is returned is returned again until `settle` says that it is kept.
    */
   claim(network: string): UpstreamFile[]
+  /**
+   * Removes files where upstream keeps them, while none of its calls is under way; the network stays upstream's.
+   *
+   * @param pick  which of those that are there, by name
+   * @returns their names; undefined, and nothing is done, when the network is on its way to us
+   */
+  release(network: string, pick: (files: readonly UpstreamFile[]) => readonly string[]): string[] | undefined
   /** What was claimed is kept. @param note  for a person: what came of it */
   settle(network: string, note: string): void
   /** The networks that are ours. */

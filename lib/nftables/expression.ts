@@ -21,6 +21,14 @@ export function expression<N extends ExpressionName>(name: N, data: ExpressionDa
   return { NFTA_EXPR_NAME: name, NFTA_EXPR_DATA: data }
 }
 
+/** Tells by the name what the data is. */
+export function isNamed<N extends ExpressionName>(
+  expression: Expression,
+  name: N,
+): expression is Expression & { readonly NFTA_EXPR_DATA: ExpressionData<N> } {
+  return expression.NFTA_EXPR_NAME === name && expression.NFTA_EXPR_DATA !== undefined
+}
+
 /** NFTA_CMP_OP (enum nft_cmp_ops). */
 export const CMP = { eq: 0, neq: 1, lt: 2, lte: 3, gt: 4, gte: 5 } as const
 

@@ -4,8 +4,8 @@
 import type { NftChain } from './chain.ts'
 import { DATA_TYPES, type DataTypeName } from './data-types.ts'
 import type { NftElement } from './element.ts'
-import { CMP, type Expression } from './expression.ts'
-import type { ExpressionData, ExpressionName } from './expression-attributes.ts'
+import { CMP, type Expression, isNamed } from './expression.ts'
+import type { ExpressionData } from './expression-attributes.ts'
 import { CT, META } from './field.ts'
 import type { Nft } from './nft.ts'
 import type { NftMap } from './set.ts'
@@ -89,13 +89,6 @@ export async function conditionsOf(
     }
   }
   return { holds, verdicts }
-}
-
-function isNamed<N extends ExpressionName>(
-  expression: Expression,
-  name: N,
-): expression is Expression & { readonly NFTA_EXPR_DATA: ExpressionData<N> } {
-  return expression.NFTA_EXPR_NAME === name && expression.NFTA_EXPR_DATA !== undefined
 }
 
 function loadedMeta({ NFTA_META_KEY: key }: ExpressionData<'meta'>): Loaded {
