@@ -75,6 +75,8 @@ async function runCommand(name: string): Promise<number> {
     upstreamNames: UPSTREAM_NAMES,
     openPorts: () => openPorts(undefined),
     runDaemon,
+    environment: process.env,
+    isTerminal: process.stdout.isTTY === true,
   })
   await writeAll(2, outcome.stderr)
   await writeAll(1, outcome.stdout)
