@@ -70,6 +70,14 @@ export interface Command {
 
 export type Commands = Readonly<Record<string, Command>>
 
+/** Finds a plugin by our name or by upstream's. */
+export function pluginFinder({ plugins, upstreamNames }: Pick<About, 'plugins' | 'upstreamNames'>) {
+  return (type: string): Plugin<Ports> | undefined => {
+    const own = Object.hasOwn(upstreamNames, type) ? upstreamNames[type] : type
+    return plugins.find(({ name }) => name === own)
+  }
+}
+
 /** The value of an option that takes one. */
 export function textOf(flags: Flags, name: string): string | undefined {
   const value = flags[name]

@@ -2,8 +2,16 @@
 
 import { dirname } from 'node:path'
 import type { Ports } from '../../lib/host/ports.ts'
-import { type About, type Command, type Flags, type Option, textOf, textsOf } from './command.ts'
-import { DEFAULT_CONF_DIR, pluginPath } from './places.ts'
+import {
+  type About,
+  type Command,
+  type Flags,
+  type Option,
+  pluginFinder,
+  textOf,
+  textsOf,
+} from './command.ts'
+import { DEFAULT_BIN_DIR, DEFAULT_CONF_DIR, pluginPath } from './places.ts'
 import type { Checking } from './recorded-check.ts'
 
 const network: Option = { type: 'string', value: 'NAME', what: 'only of this network' }
@@ -31,10 +39,7 @@ const confDir: Option = {
 async function checkingOf(about: About, flags: Flags, ports: Ports): Promise<Checking> {
   const { usableConfigs } = await import('./cni-config.ts')
   const { Disk } = await import('./disk.ts')
-  const findPlugin = (type: string) => {
-    const own = Object.hasOwn(about.upstreamNames, type) ? about.upstreamNames[type] : type
-    return about.plugins.find(({ name }) => name === own)
-  }
+  const findPlugin = pluginFinder(about)
   const configs = usableConfigs(new Disk(), textOf(flags, 'conf-dir') ?? DEFAULT_CONF_DIR)
   return { ports, findPlugin, configs, path: pluginPath(dirname(about.executable)) }
 }
@@ -118,6 +123,38 @@ export const LOOKING = {
         format: formatOf(flags),
         style,
       })
+    },
+  },
+  doctor: {
+    usage: 'doctor [-q] [-o json] [--conf-dir DIR] [--bin-dir DIR] [--socket PATH]',
+    summary: 'look for everything that is known to go wrong on nodes, with evidence and remedy',
+    description: [
+      'Kernel, forwarding, firewalls, links, stores, attachments, installation, configuration, daemon. Nothing is changed, but\nfor modules that the kernel loads when it is asked for them. Exit status 0 when all is well, 1 for warnings, 2 for\ntrouble.',
+    ],
+    options: {
+      quiet: { type: 'boolean', short: 'q', what: 'only what is wrong' },
+      output: output(['json']),
+      'conf-dir': confDir,
+      'bin-dir': { type: 'string', value: 'DIR', what: `of the plugins; else ${DEFAULT_BIN_DIR}` },
+      socket,
+    },
+    operands: [0, 0],
+    examples: [
+      ['podwire doctor', ''],
+      ['podwire doctor -q || echo "look at this node"', ''],
+      ['podwire doctor -o json | jq ".[] | select(.findings[].level == \\"trouble\\")"', ''],
+    ],
+    run: async ({ flags, about, style }) => {
+      const { doctor } = await import('./doctor/doctor.ts')
+      const { patientOf } = await import('./doctor/patient.ts')
+      const patient = await patientOf(about, {
+        confDir: textOf(flags, 'conf-dir'),
+        binDir: textOf(flags, 'bin-dir'),
+        socket: textOf(flags, 'socket'),
+      })
+      const { isTerminal } = about
+      const isJson = textOf(flags, 'output') === 'json'
+      return doctor(patient, { isJson, isQuiet: flags['quiet'] === true, isTerminal, style })
     },
   },
   show: {

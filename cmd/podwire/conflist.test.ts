@@ -8,7 +8,7 @@ import { findPlugin } from './registry.ts'
 /** An executable, and directories for plugins and configurations. */
 function makeHost(t: Test, configs: Readonly<Record<string, string>> = {}) {
   const root = t.testdir({ podwire: 'x', bin: {}, net: configs })
-  const { podwire } = makeNode({ executable: join(root, 'podwire') })
+  const { podwire } = makeNode({ about: { executable: join(root, 'podwire') } })
   const net = join(root, 'net')
   const install = (place: string, ...subnets: readonly string[]) =>
     podwire('install', join(root, 'bin'), '--conflist', place, ...subnets.flatMap((one) => ['--subnet', one]))

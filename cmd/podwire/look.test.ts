@@ -26,7 +26,7 @@ function makeLeases(t: Test) {
 
 test('podwire pools tells how full a range is, and who holds an address longest', async (t) => {
   const { directory, store } = makeLeases(t)
-  const { podwire } = makeNode({}, store)
+  const { podwire } = makeNode({ leases: store })
   const { stdout } = await podwire('pools', '--data-dir', directory, '-o', 'wide')
   t.equal(
     stdout,

@@ -24,9 +24,16 @@ export interface TestNode {
   podwire(...words: readonly string[]): Promise<Outcome>
 }
 
-/** @param leases  what every data directory has: none of this machine's are looked at */
-export function makeNode(about: Partial<About> = {}, leases = new MemoryLeaseStore('boot-1')): TestNode {
-  const scene = makeScene()
+export interface TestNodeOptions {
+  readonly about?: Partial<About>
+  /** What every data directory has: none of this machine's are looked at. */
+  readonly leases?: MemoryLeaseStore
+  readonly kernel?: Parameters<typeof makeScene>[0]
+}
+
+export function makeNode(options: TestNodeOptions = {}): TestNode {
+  const { about, leases = new MemoryLeaseStore('boot-1'), kernel } = options
+  const scene = makeScene(kernel)
   // Its stores are opened when first used: they are not to be spread.
   const ports = Object.create(scene.ports, { leases: { value: () => leases } })
   const all: About = {

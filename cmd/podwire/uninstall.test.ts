@@ -47,7 +47,7 @@ test('podwire uninstall removes what install put there, and nothing else', async
 
 test('podwire uninstall takes out what podwire install has put in', async (t) => {
   const root = t.testdir({ from: { podwire: 'x', 'podwire-shim': 'y' }, to: { flannel: 'of somebody else' } })
-  const { podwire } = makeNode({ executable: join(root, 'from/podwire') })
+  const { podwire } = makeNode({ about: { executable: join(root, 'from/podwire') } })
   const to = join(root, 'to')
   t.equal((await podwire('install', to, '--shim', '--upstream-names')).exitStatus, 0)
   t.equal(readlinkSync(join(to, 'host-local')), 'podwire-shim')
