@@ -8,8 +8,9 @@ import { NEWEST_VERSION } from '../../../lib/cni/versions.ts'
 import type { Ports } from '../../../lib/host/ports.ts'
 import { recordedRequest } from '../../../lib/host/recorded-request.ts'
 import { isBroken, type NetworkConfig } from '../cni-config.ts'
-import { askDaemon } from '../daemon-client.ts'
+import { askDaemon, type DaemonStatus } from '../daemon-client.ts'
 import { pluginPath } from '../places.ts'
+import { formatCount } from '../style.ts'
 import {
   type ConfiguredPlugin,
   configuredPlugins,
@@ -151,7 +152,9 @@ const mounts: Examination = {
 const daemon: Examination = {
   title: 'daemon',
   examine: async ({ disk, binDir, socketPath, version }) => {
-    const shims = disk.list(binDir).filter((name) => disk.readlink(join(binDir, name)) === SHIM)
+    const shims = disk
+      .list(binDir)
+      .filter((name) => basename(disk.readlink(join(binDir, name)) ?? '') === SHIM)
     const found = await askDaemon(socketPath)
     if (found === undefined) {
       if (shims.length === 0) return [ok(`none at ${socketPath}, and none is needed`)]
@@ -163,6 +166,7 @@ const daemon: Examination = {
       ]
     }
     const findings = [
+      ...leftToCallers(found),
       ...(found.ready
         ? []
         : [trouble(`pid ${found.pid} at ${socketPath} does not serve`, 'journalctl -u podwire')]),
@@ -185,6 +189,18 @@ const daemon: Examination = {
     ]
     return orOk(findings, `pid ${found.pid} serves ${socketPath}, version ${found.version}`)
   },
+}
+
+/** Served all the same, by processes of their own. That it is stopping is no reason for alarm. */
+function leftToCallers({ leftToCaller }: DaemonStatus): Finding[] {
+  return Object.entries(leftToCaller)
+    .filter(([why]) => why !== 'the daemon is stopping')
+    .map(([why, count]) =>
+      warning(
+        `it left ${formatCount(count, 'call')} to the shim: ${why}`,
+        'run it in the network and mount namespace of the runtime, with the same PODWIRE_STATE_DIR',
+      ),
+    )
 }
 
 /** What STATUS says of the network that runtimes use: whether the next ADD would work. */
