@@ -7,6 +7,7 @@ import type { Plugin } from '../../lib/cni/plugin.ts'
 import type { Outcome } from '../../lib/cni/skel.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import type { Log } from '../../lib/log/log.ts'
+import { findNative } from '../../lib/native/native.ts'
 import { findPlugin, PLUGIN_NAMES, PLUGINS, UPSTREAM_NAMES } from './registry.ts'
 import { readAll, writeAll } from './stdio.ts'
 import { version } from './version.ts'
@@ -102,7 +103,8 @@ async function runDaemon(socketPath: string | undefined): Promise<void> {
 }
 
 main().then(
-  (status) => process.exit(status),
+  // Node.js would take leave of its threads first; all that we wrote is written.
+  (status) => findNative()?.exit(status) ?? process.exit(status),
   (error: unknown) => {
     // The skeleton answers every failure of a plugin; what comes here is a failure of Podwire itself.
     console.error(error)

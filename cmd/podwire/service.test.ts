@@ -8,7 +8,7 @@ import { test } from 'tap'
 const UNIT = readFileSync(resolve(import.meta.dirname, '../../deploy/podwire.service'), 'utf8')
 const SETTINGS = UNIT.split('\n').filter((line) => /^[A-Z]/.test(line))
 
-/** systemd.exec(5): each of these makes a mount namespace, in which the daemon serves nobody (lib/daemon/call-service.ts). */
+/** systemd.exec(5): each of these makes a mount namespace, which runtimes do not share. */
 const MOUNTING =
   /^(?:Protect(?:System|Home|Proc|KernelTunables|KernelModules|KernelLogs|ControlGroups)|Private(?:Tmp|Devices|Mounts|Users|Network|IPC)|ReadWritePaths|ReadOnlyPaths|InaccessiblePaths|ExecPaths|NoExecPaths|BindPaths|BindReadOnlyPaths|TemporaryFileSystem|RootDirectory|RootImage|ProcSubset|DynamicUser|MountFlags)=/
 

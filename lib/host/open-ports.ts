@@ -3,7 +3,7 @@
 
 import { readFileSync, statSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { createDelegateExec } from '../cni/delegate-exec.ts'
+import { lazyDelegateExec } from '../cni/lazy-delegate-exec.ts'
 import type { Plugin } from '../cni/plugin.ts'
 import { LEASES_FILE, type LeaseStore } from '../ipam/lease-store.ts'
 import { SqliteLeaseStore } from '../ipam/lease-store-sqlite.ts'
@@ -64,7 +64,7 @@ export function openPorts(options: HostOptions): Ports {
     leases: openLeases,
     delegates: {
       inProcess: (type, path) => findOwnPlugin({ type, path, executable, findPlugin }),
-      exec: createDelegateExec({ stderr: (chunk) => writeSync(2, chunk) }),
+      exec: lazyDelegateExec({ stderr: (chunk) => writeSync(2, chunk) }),
     },
     files,
     clock: systemClock,

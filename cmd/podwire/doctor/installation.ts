@@ -198,7 +198,7 @@ function leftToCallers({ leftToCaller }: DaemonStatus): Finding[] {
     .map(([why, count]) =>
       warning(
         `it left ${formatCount(count, 'call')} to the shim: ${why}`,
-        'run it in the network and mount namespace of the runtime, with the same PODWIRE_STATE_DIR',
+        'run it where the runtime’s paths and network namespace are its own, with the same PODWIRE_STATE_DIR',
       ),
     )
 }

@@ -1,0 +1,48 @@
+// An ADD that the shim makes a second time, since the daemon has died in the middle of the first.
+
+import { test } from 'tap'
+import { World } from './world.fixture.ts'
+
+const RANGE = { ranges: [[{ subnet: '10.1.0.0/29', rangeStart: '10.1.0.2', rangeEnd: '10.1.0.4' }]] }
+const FIRST = { PODWIRE_CALL: 'x' }
+const SECOND = { PODWIRE_CALL: 'x', PODWIRE_RETRY: '1' }
+
+test('the second try of an ADD releases what the first has leased, and leases anew', async (t) => {
+  const world = new World(RANGE)
+  t.equal(await world.add('c1', { environment: FIRST }), '10.1.0.2/29')
+  t.match(await world.add('c1', { environment: SECOND }), /^10\.1\.0\.\d\/29$/)
+  t.equal(world.held().length, 1)
+  t.match(world.held(), [/ c1\/eth0$/])
+})
+
+test('the second try of an ADD does so when the range is full', async (t) => {
+  const world = new World(RANGE)
+  for (const id of ['c1', 'c2', 'c3']) await world.add(id, { environment: FIRST })
+  t.match(await world.add('c2', { environment: SECOND }), '10.1.0.3/29')
+  t.strictSame(world.held(), ['10.1.0.2 c1/eth0', '10.1.0.3 c2/eth0', '10.1.0.4 c3/eth0'])
+})
+
+test('the second try of an ADD leaves the leases of other interfaces and containers', async (t) => {
+  const world = new World(RANGE)
+  await world.add('c1')
+  await world.add('c1', { ifname: 'net1' })
+  t.equal(await world.add('c2', { environment: SECOND }), '10.1.0.4/29')
+  t.strictSame(world.held(), ['10.1.0.2 c1/eth0', '10.1.0.3 c1/net1', '10.1.0.4 c2/eth0'])
+})
+
+test('what is no second try does not take an address that is leased', async (t) => {
+  for (const environment of [{}, FIRST, { PODWIRE_RETRY: '1' }, { PODWIRE_CALL: '', PODWIRE_RETRY: '1' }]) {
+    const world = new World(RANGE)
+    await world.add('c1')
+    t.match(await world.add('c1', { environment }), /already|duplicate/i, JSON.stringify(environment))
+    t.strictSame(world.held(), ['10.1.0.2 c1/eth0'])
+  }
+})
+
+test('release and lease are one transaction: when there is no address, the first try keeps its own', async (t) => {
+  const world = new World(RANGE)
+  await world.add('c1', { environment: FIRST })
+  const call = { environment: SECOND, args: 'IP=10.1.0.7' }
+  t.match(await world.call('ADD', 'c1', call), { code: /\d+/ })
+  t.strictSame(world.held(), ['10.1.0.2 c1/eth0'])
+})
