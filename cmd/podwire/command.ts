@@ -11,7 +11,8 @@ export interface About {
   readonly plugins: readonly Plugin<Ports>[]
   /** Upstream's names and ours. */
   readonly upstreamNames: Readonly<Record<string, string>>
-  readonly openPorts: () => Promise<Ports>
+  /** @param purpose.onlyLooks  nothing is made that is not there, no stores either */
+  readonly openPorts: (purpose?: { readonly onlyLooks: boolean }) => Promise<Ports>
   /** Serves calls until the process is told to stop. */
   readonly runDaemon: (socketPath: string | undefined) => Promise<void>
   readonly environment: Readonly<Record<string, string | undefined>>

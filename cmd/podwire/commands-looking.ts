@@ -62,7 +62,12 @@ export const LOOKING = {
       const { socketPathOf } = await import('./daemon-client.ts')
       const { version, environment } = about
       const socketPath = socketPathOf(environment, textOf(flags, 'socket'))
-      return status(await about.openPorts(), { version, socketPath, format: formatOf(flags), style })
+      return status(await about.openPorts({ onlyLooks: true }), {
+        version,
+        socketPath,
+        format: formatOf(flags),
+        style,
+      })
     },
   },
   list: {
@@ -88,7 +93,7 @@ export const LOOKING = {
     ],
     run: async ({ flags, about, style }) => {
       const { list } = await import('./list.ts')
-      return list(await about.openPorts(), {
+      return list(await about.openPorts({ onlyLooks: true }), {
         network: textOf(flags, 'network'),
         pod: textOf(flags, 'pod'),
         container: textOf(flags, 'container'),
@@ -117,7 +122,7 @@ export const LOOKING = {
     examples: [['podwire pools', '']],
     run: async ({ flags, about, style }) => {
       const { pools } = await import('./pools.ts')
-      return pools(await about.openPorts(), {
+      return pools(await about.openPorts({ onlyLooks: true }), {
         network: textOf(flags, 'network'),
         dataDirs: textsOf(flags, 'data-dir'),
         format: formatOf(flags),
@@ -173,7 +178,7 @@ export const LOOKING = {
     run: async ({ operands: [who = ''], flags, about, style }) => {
       const { show } = await import('./show.ts')
       const { findPod } = await import('./attached.ts')
-      const ports = await about.openPorts()
+      const ports = await about.openPorts({ onlyLooks: true })
       const pod = findPod(ports, who)
       return show(await checkingOf(about, flags, ports), pod, { format: formatOf(flags), style })
     },
@@ -194,7 +199,7 @@ export const LOOKING = {
     run: async ({ operands: [who], flags, about, style }) => {
       const { check } = await import('./check.ts')
       const { findPod, listAttached } = await import('./attached.ts')
-      const ports = await about.openPorts()
+      const ports = await about.openPorts({ onlyLooks: true })
       const attached = who === undefined ? listAttached(ports) : findPod(ports, who)
       return check(await checkingOf(about, flags, ports), attached, {
         isJson: textOf(flags, 'output') === 'json',

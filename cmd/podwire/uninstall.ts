@@ -5,7 +5,7 @@ import { existsSync, lstatSync, readdirSync, readlinkSync, rmdirSync, rmSync } f
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Ports } from '../../lib/host/ports.ts'
 import { listAttached, podText } from './attached.ts'
-import { CommandError } from './command.ts'
+import { type About, CommandError } from './command.ts'
 import { formatCount } from './style.ts'
 
 const EXECUTABLES = ['podwire', 'podwire-shim']
@@ -20,13 +20,13 @@ const NAMED = 3
  */
 export async function uninstall(
   directory: string,
-  { isForced, openPorts }: { isForced: boolean; openPorts: () => Promise<Ports> },
+  { isForced, openPorts }: { isForced: boolean; openPorts: About['openPorts'] },
 ): Promise<string> {
   const found = [...listNames(directory), ...EXECUTABLES.filter((name) => isFile(join(directory, name)))]
   const addons = listAddons(join(directory, ADDONS))
   if (found.length + addons.length === 0)
     throw new CommandError(`${directory} has nothing that podwire install put there`)
-  if (!isForced) refuseWhileAttached(await openPorts())
+  if (!isForced) refuseWhileAttached(await openPorts({ onlyLooks: true }))
   const paths = [...found.map((name) => join(directory, name)), ...addons]
   for (const path of paths) rmSync(path, { force: true })
   if (addons.length > 0 && readdirSync(join(directory, ADDONS)).length === 0)

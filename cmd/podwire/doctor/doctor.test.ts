@@ -58,6 +58,7 @@ async function makeHost(t: Test, options: TestNodeOptions = {}): Promise<Host> {
     },
   }
   host.write('/proc/self/mountinfo', MOUNTS)
+  host.write('/run/podwire/attachments.db', '')
   host.write(`${BIN}/podwire`, 'x', 0o755)
   host.write(`${BIN}/test-ipam`, 'x', 0o755)
   host.link(`${BIN}/cni-bridge`, 'podwire')

@@ -17,7 +17,7 @@ export interface Places {
 }
 
 export async function patientOf(about: About, places: Places, disk = new Disk()): Promise<Patient> {
-  const ports = await about.openPorts()
+  const ports = await about.openPorts({ onlyLooks: true })
   const { version, executable, plugins, environment } = about
   const confDir = places.confDir ?? DEFAULT_CONF_DIR
   return {

@@ -1,6 +1,7 @@
 // What is kept on disk: records of attachments, and leases.
 
 import { basename, join } from 'node:path'
+import { ATTACHMENTS_FILE } from '../../../lib/host/open-ports.ts'
 import { IpAddress } from '../../../lib/ip/address.ts'
 import { DEFAULT_DATA_DIR } from '../../../lib/ipam/lease-store.ts'
 import { StoreError } from '../../../lib/state/store-error.ts'
@@ -23,6 +24,11 @@ const attachments: Examination = {
   title: 'records of attachments',
   examine: (patient) => {
     const { ports, stateDir, disk } = patient
+    if (disk.stat(join(stateDir, ATTACHMENTS_FILE)) === undefined)
+      return orOk(
+        findLooseDirectory(patient, stateDir),
+        `${stateDir} has none: the first ADD makes the store`,
+      )
     const failure = findFailure(() => ports.attachments.probe())
     if (failure !== undefined) return [failure]
     const findings = [...findLooseDirectory(patient, stateDir), ...findDamaged(patient, stateDir)]
