@@ -207,4 +207,30 @@ export const LOOKING = {
       })
     },
   },
+  trace: {
+    usage: 'trace SOURCE DESTINATION [-4|-6] [-o json]',
+    summary: 'where a packet goes on this node, and where it dies',
+    description: [
+      'Each is a pod of this node ([NAMESPACE/]POD or the beginning of a container id), an address, or node. No packet is sent:\nthe kernel is asked for routes, ports of bridges are looked at, and firewalls at the hook forward. What is in a pod’s own\nfirewall, at the node’s hook input, or beyond its uplinks is not seen. Exit status 1 when it dies.',
+    ],
+    options: {
+      ipv4: { type: 'boolean', short: '4', what: 'IPv4, where both have both' },
+      ipv6: { type: 'boolean', short: '6', what: 'IPv6, where both have both' },
+      output: output(['json']),
+    },
+    operands: [2, 2],
+    completes: 'pod',
+    examples: [
+      ['podwire trace default/web-0 default/db-0', ''],
+      ['podwire trace default/web-0 192.0.2.7', 'out of the node'],
+      ['podwire trace node 10.244.1.5', ''],
+      ['podwire trace 192.0.2.7 default/web-0', 'from outside'],
+    ],
+    run: async ({ operands: [source = '', dst = ''], flags, about, style }) => {
+      const { trace } = await import('./trace/trace.ts')
+      const family = flags['ipv6'] ? 6 : flags['ipv4'] ? 4 : undefined
+      const isJson = textOf(flags, 'output') === 'json'
+      return trace(await about.openPorts({ onlyLooks: true }), [source, dst], { family, isJson, style })
+    },
+  },
 } as const satisfies Record<string, Command>
