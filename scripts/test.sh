@@ -24,6 +24,8 @@ need containerd containerd 'a runtime that the tests start pods with'
 need podman podman 'another one, with its CNI backend'
 need /bin/busybox busybox-static 'what runs in their containers'
 need ping iputils-ping 'sends packets through what the plugins made'
+need openssl openssl 'makes the certificate of an API server'
+need shellcheck shellcheck 'reads the scripts'
 install_missing
 install_modules
 

@@ -96,8 +96,8 @@ export class CommandError extends Error {
   readonly code: string = 'ECOMMAND'
   readonly remedy: string
 
-  constructor(message: string, remedy = '') {
-    super(message)
+  constructor(message: string, remedy = '', options?: ErrorOptions) {
+    super(message, options)
     this.name = new.target.name
     this.remedy = remedy
   }

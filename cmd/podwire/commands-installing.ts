@@ -1,14 +1,14 @@
 // Commands that put Podwire on a node, run it, and take it off.
 
-import { type Command, textOf, textsOf } from './command.ts'
+import { type About, type Call, type Command, type Flags, textOf, textsOf, UsageError } from './command.ts'
 
 export const INSTALLING = {
   install: {
-    usage: 'install DIR [--shim] [--upstream-names] [--conflist FILE-or-DIR [--subnet CIDR]…]',
+    usage: 'install DIR [--shim] [--upstream-names] [--conflist FILE-or-DIR [--subnet CIDR]… [--node NAME]]',
     summary: 'put the executable and its plugin names into DIR, such as /opt/cni/bin',
     description: [
       'May run while the node starts pods, and again for an upgrade: each file appears whole under its name. What is not\nours stays, but for files that have the names of the plugins.',
-      'The configuration comes last, since a runtime starts pods as soon as there is one. One that podwire install wrote is\nwritten anew, with its ranges unless --subnet says others; one of somebody else is kept.',
+      'The configuration comes last, since a runtime starts pods as soon as there is one. One that podwire install wrote is\nwritten anew, with its ranges unless --subnet says others; one of somebody else is kept. Without DIR only the configuration is written.',
     ],
     options: {
       shim: {
@@ -30,8 +30,13 @@ export const INSTALLING = {
         value: 'CIDR',
         what: 'from which pods get addresses; IPv4, IPv6 or one of each',
       },
+      node: {
+        type: 'string',
+        value: 'NAME',
+        what: 'the subnets are those of this Node object, asked from the API server; in a pod, with its service account',
+      },
     },
-    operands: [1, 1],
+    operands: [0, 1],
     completes: 'directory',
     examples: [
       ['podwire install /opt/cni/bin', ''],
@@ -41,21 +46,11 @@ export const INSTALLING = {
         '',
       ],
     ],
-    run: async ({ operands: [directory = ''], flags, about }) => {
-      const { install } = await import('./install.ts')
-      const names = flags['upstream-names'] ? Object.keys(about.upstreamNames) : []
-      const plugins = about.plugins.map(({ name }) => name)
-      const { executable } = about
-      const lines = install(directory, {
-        executable,
-        names: [...plugins, ...names],
-        withShim: flags['shim'] === true,
-      })
+    run: async ({ operands: [directory], flags, about }) => {
       const place = textOf(flags, 'conflist')
-      if (place !== undefined) {
-        const { writeConflist } = await import('./conflist.ts')
-        lines.push(...writeConflist(place, { plugins, subnets: textsOf(flags, 'subnet') }))
-      }
+      if (directory === undefined && place === undefined) throw new UsageError('where to? DIR, or --conflist')
+      const lines = directory === undefined ? [] : await installFiles(directory, { flags, about })
+      if (place !== undefined) lines.push(...(await installConflist(place, { flags, about })))
       return `${lines.join('\n')}\n`
     },
   },
@@ -77,9 +72,10 @@ export const INSTALLING = {
     },
   },
   daemon: {
-    usage: 'daemon [--socket PATH]',
+    usage: 'daemon [--socket PATH] [--check]',
     summary: 'serve the calls of the shim, until SIGTERM',
     options: {
+      check: { type: 'boolean', what: 'only ask the one that runs: exit status 0 when it serves, else 1' },
       socket: { type: 'string', value: 'PATH', what: 'else PODWIRE_SOCKET, else /run/podwire/podwire.sock' },
     },
     operands: [0, 0],
@@ -88,8 +84,61 @@ export const INSTALLING = {
       ['curl --unix-socket /run/podwire/podwire.sock http://podwire/metrics', 'its counters, for Prometheus'],
     ],
     run: async ({ flags, about }) => {
+      if (flags['check'] === true) return checkDaemon(flags, about)
       await about.runDaemon(textOf(flags, 'socket'))
       return ''
     },
   },
 } as const satisfies Record<string, Command>
+
+type Installing = Pick<Call, 'flags' | 'about'>
+
+async function installFiles(directory: string, { flags, about }: Installing): Promise<string[]> {
+  const { install } = await import('./install.ts')
+  const names = flags['upstream-names'] ? Object.keys(about.upstreamNames) : []
+  return install(directory, {
+    executable: about.executable,
+    names: [...pluginNames(about), ...names],
+    withShim: flags['shim'] === true,
+  })
+}
+
+async function installConflist(place: string, { flags, about }: Installing): Promise<string[]> {
+  const { writeConflist } = await import('./conflist.ts')
+  const { subnets, remark } = await subnetsFor(place, { flags, about })
+  return [...remark, ...writeConflist(place, { plugins: pluginNames(about), subnets })]
+}
+
+function pluginNames({ plugins }: About): string[] {
+  return plugins.map(({ name }) => name)
+}
+
+interface Subnets {
+  readonly subnets: readonly string[]
+  /** A line at most. */
+  readonly remark: readonly string[]
+}
+
+/** A node keeps the ranges that it was given once: those that are written do, while the API server is away. */
+async function subnetsFor(place: string, { flags, about }: Installing): Promise<Subnets> {
+  const [node, subnets] = [textOf(flags, 'node'), textsOf(flags, 'subnet')]
+  if (node === undefined) return { subnets, remark: [] }
+  if (subnets.length > 0) throw new UsageError('--subnet or --node, not both')
+  const { writtenSubnets } = await import('./conflist.ts')
+  const { ApiUnreachable, findApiServer, nodeRanges } = await import('./node-ranges.ts')
+  const { Disk } = await import('./disk.ts')
+  const api = findApiServer(about.environment, new Disk())
+  try {
+    return { subnets: await nodeRanges(api, node), remark: [] }
+  } catch (error) {
+    const written = error instanceof ApiUnreachable ? writtenSubnets(place) : []
+    if (!(error instanceof ApiUnreachable) || written.length === 0) throw error
+    return { subnets: written, remark: [`${error.message}; the ranges stay`] }
+  }
+}
+
+async function checkDaemon(flags: Flags, { environment }: About) {
+  const { askReady, socketPathOf } = await import('./daemon-client.ts')
+  const answer = await askReady(socketPathOf(environment, textOf(flags, 'socket')))
+  return { stdout: `${answer}\n`, exitStatus: answer === 'ok' ? 0 : 1 }
+}

@@ -40,7 +40,7 @@ const ROWS = [
     words: ['install'],
     exitStatus: 2,
     stdout: /^$/,
-    stderr: /^usage: podwire install DIR .*\n$/,
+    stderr: /^podwire install: where to\? DIR, or --conflist\n/,
   },
   {
     words: ['install', 'a', 'b'],

@@ -30,17 +30,28 @@ export interface ConflistOptions {
  */
 export function writeConflist(place: string, { plugins, subnets }: ConflistOptions): string[] {
   const disk = new Disk()
-  const isDirectory = disk.stat(place)?.isDirectory() === true
-  const file = resolve(isDirectory ? join(place, FILE) : place)
+  const file = fileAt(disk, place)
   const text = disk.read(file)
   if (text !== undefined && !isOurs(file, text))
     return [`${file}: kept, it is not ours`, ...rivals(disk, file)]
-  const kept = text === undefined ? [] : subnetsIn(text)
+  const kept = writtenSubnets(place)
   const used = subnets.length > 0 ? subnets : kept.length > 0 ? kept : [DEFAULT_SUBNET]
   requireSubnets(used)
   writeWhole(file, formatJson(conflist(plugins, used)))
   const ofAll = subnets.length + kept.length === 0 ? '; give each node its own with --subnet' : ''
   return [`${file}: written, pods get addresses of ${used.join(', ')}${ofAll}`, ...rivals(disk, file)]
+}
+
+/** Those of a file that is ours, at the place as in `writeConflist`; none where there is no such file. */
+export function writtenSubnets(place: string): string[] {
+  const disk = new Disk()
+  const file = fileAt(disk, place)
+  const text = disk.read(file)
+  return text !== undefined && isOurs(file, text) ? subnetsIn(text) : []
+}
+
+function fileAt(disk: Disk, place: string): string {
+  return resolve(disk.stat(place)?.isDirectory() ? join(place, FILE) : place)
 }
 
 function conflist(plugins: readonly string[], subnets: readonly string[]) {

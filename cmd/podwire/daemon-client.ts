@@ -69,6 +69,19 @@ export async function askDaemon(socketPath: string): Promise<DaemonStatus | unde
   }
 }
 
+/**
+ * Opens no store, as it is asked every few seconds.
+ *
+ * @returns `ok` when calls are served, else why not
+ */
+export async function askReady(socketPath: string): Promise<string> {
+  try {
+    return (await get(socketPath, '/readyz')).trim()
+  } catch (error) {
+    return new DaemonUnreachable(socketPath, error instanceof Error ? error.message : String(error)).message
+  }
+}
+
 function get(socketPath: string, path: string): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const http = process.getBuiltinModule('node:http')
