@@ -17,6 +17,7 @@ case $* in
 esac
 
 stage=preparation
+# shellcheck disable=SC2154  # `status` is given its value in there
 trap 'status=$?; [ $status -eq 0 ] || echo "demo: FAILED: $stage (exit status $status)" >&2' EXIT
 
 if [ "$(id -u)" -ne 0 ]; then

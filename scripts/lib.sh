@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Sourced by the other scripts: what a machine must have, and how it is got on Debian.
 
 set -eu

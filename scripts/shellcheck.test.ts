@@ -13,6 +13,7 @@ const hasShellcheck = spawnSync('shellcheck', ['--version']).status === 0
 
 test('shellcheck has nothing to say', { skip: hasShellcheck ? false : 'needs shellcheck' }, async (t) => {
   t.ok(SCRIPTS.length > 3)
-  const { stdout } = spawnSync('shellcheck', ['--external-sources', ...SCRIPTS], { encoding: 'utf8' })
+  const options = ['--external-sources', '--exclude=SC1112'] // ’ is an apostrophe, and no quote gone wrong
+  const { stdout } = spawnSync('shellcheck', [...options, ...SCRIPTS], { encoding: 'utf8' })
   t.equal(stdout, '')
 })
