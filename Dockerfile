@@ -10,7 +10,7 @@
 ARG BUILD_BASE=docker.io/library/node:24-bookworm
 
 # Not distroless, though the executable needs only glibc, libstdc++ and libgcc: the DaemonSet enters the node with
-# nsenter, which is in util-linux, and that is in every Debian. The tag with `slim` has no manual pages, and else the same.
+# nsenter, which is in util-linux, and that is in every Debian. `slim` has the same packages without their documentation.
 ARG RUNTIME_BASE=docker.io/library/debian:12-slim
 
 FROM ${BUILD_BASE} AS build
@@ -32,13 +32,15 @@ COPY native native
 COPY scripts scripts
 COPY lib lib
 COPY cmd cmd
-RUN npm run build
+# Run once here, it puts its native addons beside itself (.podwire): in the DaemonSet its file system is read-only.
+RUN npm run build && dist/bin/podwire version
 
 FROM ${RUNTIME_BASE}
 
-# Two files: the links of the plugins' names are made by `podwire install`, and do not count here. No RUN in this stage,
-# so that it can be put together for another architecture without an emulator.
+# Not the plugins' names: `podwire install` makes those. No RUN in this stage, so that it can be put together for another
+# architecture without an emulator.
 COPY --from=build /src/dist/bin/podwire /src/dist/bin/podwire-shim /opt/podwire/
+COPY --from=build /src/dist/bin/.podwire /opt/podwire/.podwire
 
 # Not /usr/local/bin: the shim is found beside the executable, and both by their full names.
 ENV PATH=/opt/podwire:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

@@ -17,7 +17,48 @@ export interface PodConfig {
     readonly hostIp?: string
   }[]
   readonly annotations?: Readonly<Record<string, string>>
-  readonly linux?: { readonly cgroupParent: string }
+  /** Where its containers' output goes. */
+  readonly logDirectory?: string
+  readonly linux?: {
+    readonly cgroupParent: string
+    readonly securityContext?: { readonly namespaceOptions: NamespaceOptions }
+  }
+}
+
+interface NamespaceOptions {
+  readonly network: 'POD' | 'NODE'
+  readonly pid: 'POD' | 'NODE'
+}
+
+export interface ContainerConfig {
+  readonly metadata: { readonly name: string }
+  readonly image: { readonly image: string }
+  readonly command: readonly string[]
+  readonly mounts: readonly { readonly containerPath: string; readonly hostPath: string }[]
+  readonly logPath: string
+  readonly linux: {
+    readonly securityContext: {
+      readonly capabilities: {
+        readonly addCapabilities: readonly string[]
+        readonly dropCapabilities: readonly string[]
+      }
+      readonly namespaceOptions: NamespaceOptions
+      readonly readonlyRootfs: boolean
+      readonly noNewPrivs: boolean
+      readonly seccomp: { readonly profileType: 'RuntimeDefault' | 'Unconfined' }
+    }
+  }
+}
+
+export interface ContainerStatus {
+  readonly state: 'CONTAINER_CREATED' | 'CONTAINER_RUNNING' | 'CONTAINER_EXITED' | 'CONTAINER_UNKNOWN'
+  readonly exitCode: number
+}
+
+/** A pod that is there, and how it was asked for. */
+export interface Sandbox {
+  readonly id: string
+  readonly config: PodConfig
 }
 
 export interface PodStatus {
@@ -71,6 +112,30 @@ export class CriClient {
 
   async removePod(podSandboxId: string): Promise<void> {
     await this.#call('RemovePodSandbox', { podSandboxId })
+  }
+
+  /** @returns the id of the container, which runs */
+  async startContainer({ id, config: sandboxConfig }: Sandbox, config: ContainerConfig): Promise<string> {
+    const request = { podSandboxId: id, config, sandboxConfig }
+    const { containerId } = await this.#call('CreateContainer', request)
+    await this.#call('StartContainer', { containerId })
+    return String(containerId)
+  }
+
+  async containerStatus(containerId: string): Promise<ContainerStatus> {
+    const { status } = await this.#call('ContainerStatus', { containerId })
+    return status as ContainerStatus
+  }
+
+  /** SIGTERM, and SIGKILL when it is still there then. */
+  async stopContainer(containerId: string, timeoutSeconds: number): Promise<void> {
+    await this.#call('StopContainer', { containerId, timeout: timeoutSeconds })
+  }
+
+  /** A program in the container, as a probe is one. */
+  async exec(containerId: string, cmd: readonly string[]): Promise<{ exitCode: number; output: string }> {
+    const { exitCode, stdout, stderr } = await this.#call('ExecSync', { containerId, cmd, timeout: 10 })
+    return { exitCode: Number(exitCode), output: `${stdout}${stderr}` }
   }
 
   async conditions(): Promise<readonly RuntimeCondition[]> {

@@ -21,22 +21,34 @@ export function findImageObstacle(): string | undefined {
 
 /** @returns the path of a docker archive */
 export function makeImage(directory: string): string {
-  const [root, archive] = [join(directory, 'image'), join(directory, 'image.tar')]
-  const layer = join(root, 'layer.tar')
+  const root = join(directory, 'image')
   makeFiles(join(root, 'files'))
+  return archive(root, { tag: IMAGE, command: SERVE, path: '/bin' })
+}
+
+export interface ImageConfig {
+  readonly tag: string
+  readonly command: readonly string[]
+  /** PATH in its containers. */
+  readonly path: string
+}
+
+/** @param root  its directory `files` is what is in the image. @returns the path of a docker archive */
+export function archive(root: string, { tag, command, path }: ImageConfig): string {
+  const [layer, file] = [join(root, 'layer.tar'), `${root}.tar`]
   tar(layer, join(root, 'files'), '.')
   const diffId = `sha256:${createHash('sha256').update(readFileSync(layer)).digest('hex')}`
   const config = {
     architecture: process.arch === 'x64' ? 'amd64' : process.arch,
     os: 'linux',
-    config: { Cmd: SERVE, Env: ['PATH=/bin'] },
+    config: { Cmd: command, Env: [`PATH=${path}`] },
     rootfs: { type: 'layers', diff_ids: [diffId] },
   }
   writeFileSync(join(root, 'config.json'), JSON.stringify(config))
-  const manifest = [{ Config: 'config.json', RepoTags: [IMAGE], Layers: ['layer.tar'] }]
+  const manifest = [{ Config: 'config.json', RepoTags: [tag], Layers: ['layer.tar'] }]
   writeFileSync(join(root, 'manifest.json'), JSON.stringify(manifest))
-  tar(archive, root, 'manifest.json', 'config.json', 'layer.tar')
-  return archive
+  tar(file, root, 'manifest.json', 'config.json', 'layer.tar')
+  return file
 }
 
 function makeFiles(root: string): void {
