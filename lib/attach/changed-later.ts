@@ -3,10 +3,16 @@
 
 import type { Request } from '../cni/request.ts'
 import type { Ports } from '../host/ports.ts'
+import type { Attachment } from '../state/attachments.ts'
 
 /** Of a record: what its plugin has set of the pod's interface, under `link.set`. */
 interface Changing {
   readonly link?: { readonly set?: { readonly mac?: string; readonly mtu?: number } }
+}
+
+export interface ChangedLater {
+  readonly mac?: string
+  readonly mtu?: number
 }
 
 /** @returns what others of our plugins have set of the request's interface, by their records */
@@ -14,9 +20,14 @@ export function changedLater(
   { attachments }: Ports,
   { name: network, containerId, ifname }: Request,
   plugin: string,
-): { readonly mac?: string; readonly mtu?: number } {
+): ChangedLater {
   const others = attachments
     .list({ network, containerId })
     .filter((other) => other.ifname === ifname && other.plugin !== plugin)
-  return Object.assign({}, ...others.map(({ record }) => (record as Changing).link?.set ?? {}))
+  return changesIn(others)
+}
+
+/** @param attachments  of one interface, without that which made it */
+export function changesIn(attachments: readonly Attachment[]): ChangedLater {
+  return Object.assign({}, ...attachments.map(({ record }) => (record as Changing).link?.set ?? {}))
 }
