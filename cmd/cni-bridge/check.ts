@@ -105,7 +105,8 @@ async function checkLinks({ ports, request, pod, expected }: Comparison): Promis
   const bridge = await rtnl.findLink(expected.bridge)
   const host = await rtnl.findLink(expected.hostIfname)
   const end = await pod.rtnl.findLink(request.ifname)
-  const mtu = changedLater(ports, request, PLUGIN).mtu ?? expected.mtu
+  const later = changedLater(ports, request, PLUGIN)
+  const mtu = later.mtu ?? expected.mtu
   return [
     ...checkBridge(expected, bridge, recordedMac(request, expected.bridge)),
     ...checkHostEnd(expected, host, bridge),
@@ -114,7 +115,11 @@ async function checkLinks({ ports, request, pod, expected }: Comparison): Promis
     ...checkPodEnd({ ifname: request.ifname, expected: { ...expected, mtu }, end, host }),
     ...(end === undefined || !expected.up
       ? []
-      : await checkAddressing(pod, end, { ...expected, ...podAddressing(expected, expected) })),
+      : await checkAddressing(pod, end, {
+          ...expected,
+          ...podAddressing(expected, expected),
+          movedTo: later.routesTo,
+        })),
   ]
 }
 

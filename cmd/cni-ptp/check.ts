@@ -2,6 +2,7 @@
 
 import { changedLater } from '../../lib/attach/changed-later.ts'
 import { checkAddressing, isSameRoute } from '../../lib/attach/check-addressing.ts'
+import { findLostSharing, listSettled, toProblems } from '../../lib/attach/damage.ts'
 import { differences } from '../../lib/attach/drift.ts'
 import { type Comparison, checkInterface } from '../../lib/attach/interface-plugin.ts'
 import { masqueradeEntries } from '../../lib/attach/masquerade.ts'
@@ -11,6 +12,7 @@ import {
   findDelegateProblem,
   findNftablesProblem,
   findStoreProblem,
+  type Problem,
   requireReady,
 } from '../../lib/attach/readiness.ts'
 import { findRecord } from '../../lib/attach/recorded.ts'
@@ -24,11 +26,10 @@ import { isAlreadyExists } from '../../lib/netlink/error.ts'
 import { addMasquerade, checkMasquerade } from '../../lib/nftables/podwire-table.ts'
 import { formatRoute } from '../../lib/rtnl/format.ts'
 import type { Link } from '../../lib/rtnl/link.ts'
-import { hostSysctls } from '../../lib/veth/pod-link.ts'
 import { recorded } from './del.ts'
 import { parseNetconf } from './netconf.ts'
 import { addressingOf, hostChanges, hostRoutes } from './plan.ts'
-import { PLUGIN, type PtpRecord } from './record.ts'
+import { hostEndSysctls, PLUGIN, type PtpRecord } from './record.ts'
 
 export function check(ports: Ports, request: Request): Promise<void> {
   parseNetconf(request)
@@ -47,10 +48,11 @@ async function compareAll(
   const end = await pod.rtnl.findLink(ifname)
   // A later plugin of the chain may have changed the MAC, and then says so in prevResult.
   const podMac = findPodInterface(request, prevResult)?.mac?.toLowerCase() ?? record.podMac
+  const later = changedLater(ports, request, PLUGIN)
   const podEnd = [
     ['kind', 'veth', end?.kind],
     ['mac', podMac, end?.mac],
-    ['mtu', changedLater(ports, request, PLUGIN).mtu ?? record.mtu, end?.mtu],
+    ['mtu', later.mtu ?? record.mtu, end?.mtu],
     ['up', true, end?.up],
     ['peer', wire?.index, end?.peerIndex],
   ] as const
@@ -59,7 +61,9 @@ async function compareAll(
     ...(end === undefined
       ? [`pod interface ${ifname} is gone`]
       : differences(`pod interface ${ifname}`, podEnd)),
-    ...(end === undefined ? [] : await checkAddressing(pod, end, addressingOf(record))),
+    ...(end === undefined
+      ? []
+      : await checkAddressing(pod, end, { ...addressingOf(record), movedTo: later.routesTo })),
     ...compareForwarding(host, record),
     ...(await checkMasquerade(host.nft, masqueradeEntries(record.masquerade, request))),
   ]
@@ -69,7 +73,7 @@ async function compareHostEnd({ rtnl, sysctl }: Namespace, record: PtpRecord): P
   const name = `host interface ${record.hostIfname}`
   const link = await rtnl.findLink(record.hostIfname)
   if (link === undefined) return [`${name} is gone`]
-  const drifted = hostSysctls(link.name).filter(({ key, value }) => (sysctl.find(key) ?? value) !== value)
+  const drifted = hostEndSysctls(link.name).filter(({ key, value }) => (sysctl.find(key) ?? value) !== value)
   return [
     ...differences(name, [
       ['kind', 'veth', link.kind],
@@ -107,12 +111,20 @@ function compareForwarding({ sysctl }: Namespace, record: PtpRecord): string[] {
     .map(({ key }) => `forwarding is off (net/${key})`)
 }
 
-/** Whether the next ADD would work. */
+async function findDamages(ports: Ports, request: Request): Promise<Problem[]> {
+  return toProblems(await findLostSharing(ports, listSettled<PtpRecord>(ports, request, PLUGIN)))
+}
+
+/** Whether the next ADD would work, and whether the pods there are suffer. */
 export async function status(ports: Ports, request: Request): Promise<void> {
   const { ipMasq, ipam } = parseNetconf(request)
+  const store = findStoreProblem(ports)
+  const nftables = ipMasq ? await findNftablesProblem(ports, 'ipMasq needs') : []
+  const canLook = store.length + nftables.length === 0
   requireReady([
-    ...findStoreProblem(ports),
-    ...(ipMasq ? await findNftablesProblem(ports, 'ipMasq needs') : []),
+    ...store,
+    ...nftables,
+    ...(canLook ? await findDamages(ports, request) : []),
     ...(await findDelegateProblem(ports, request, ipam)),
   ])
 }
@@ -138,7 +150,7 @@ export async function repair(ports: Ports, request: Request): Promise<Repair> {
 async function mendHostEnd({ rtnl, sysctl }: Namespace, record: PtpRecord): Promise<void> {
   const link = await rtnl.findLink(record.hostIfname)
   if (link?.mac !== record.hostMac) return
-  sysctl.set(...hostSysctls(link.name))
+  sysctl.set(...hostEndSysctls(link.name))
   await rtnl.apply({ change: 'set link', link: link.index, set: { mtu: record.mtu, up: true } })
   for (const change of hostChanges(link.index, record)) {
     await rtnl.apply(change).catch((error: unknown) => {

@@ -2,7 +2,7 @@ import { test } from 'tap'
 import type { Result } from '../../lib/cni/result.ts'
 import type { MacAddress } from '../../lib/ip/mac.ts'
 import type { LinkSettings } from '../../lib/rtnl/link.ts'
-import { makeScene, type Pod, refuseEach, type Scene } from '../../lib/testing/scene.ts'
+import { killEach, makeScene, type Pod, refuseEach, type Scene } from '../../lib/testing/scene.ts'
 import { plugin } from './plugin.ts'
 import { ALLOW_LIST } from './sysctl-key.ts'
 
@@ -292,4 +292,17 @@ test('STATUS is ready, and is not when nothing can be recorded', async (t) => {
   await t.rejects(plugin.status?.(scene.ports, scene.request('STATUS', EVERYTHING)) ?? Promise.resolve(), {
     code: 50,
   })
+})
+
+test('DEL takes back what an ADD left that was killed at any moment', async (t) => {
+  const moments = await killEach(
+    start,
+    (scene) => add(scene),
+    async (scene, before, last) => {
+      await del(scene, {}, { netns: '' })
+      t.equal(scene.dump(), before, last)
+      t.strictSame(scene.kernel.openHandles(), [])
+    },
+  )
+  t.ok(moments > 3, `${moments} moments`)
 })

@@ -9,7 +9,7 @@ import type { Request } from '../../lib/cni/request.ts'
 import type { Result } from '../../lib/cni/result.ts'
 import { Failures } from '../../lib/host/failures.ts'
 import type { Namespace } from '../../lib/host/kernel.ts'
-import { openPodNamespace } from '../../lib/host/pod-namespace.ts'
+import { inPodNamespace } from '../../lib/host/pod-namespace.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { unlessGone } from '../../lib/netlink/error.ts'
 import { type LinkTuning, parseNetconf } from './netconf.ts'
@@ -29,7 +29,7 @@ async function plan(ports: Ports, request: Request): Promise<TuningRecord | unde
   const { sysctl, link } = parseNetconf(request)
   requireAllowed(ports.files, Object.keys(sysctl))
   if (Object.keys(sysctl).length + Object.keys(link).length === 0) return undefined
-  return inPod(ports, request, async (pod) => ({
+  return inPodNamespace(ports.kernel, request, async (pod) => ({
     ...podRecord(request, pod),
     sysctls: Object.entries(sysctl).map(([name, value]) => {
       const key = parseSysctlKey(name, request.ifname)
@@ -55,7 +55,7 @@ async function make(
   request: Request,
   { record: { sysctls, link }, prevResult }: { record: TuningRecord; prevResult: Result },
 ): Promise<Result> {
-  await inPod(ports, request, async (pod) => {
+  await inPodNamespace(ports.kernel, request, async (pod) => {
     pod.sysctl.set(...sysctls)
     if (link !== undefined) await pod.rtnl.apply({ change: 'set link', link: link.index, set: link.set })
   })
@@ -77,7 +77,7 @@ async function compare(
   request: Request,
   { record: { sysctls, link } }: { record: TuningRecord },
 ): Promise<string[]> {
-  return inPod(ports, request, async (pod) => {
+  return inPodNamespace(ports.kernel, request, async (pod) => {
     const drifted = sysctls
       .map(({ key, value }) => ({ key, value, now: pod.sysctl.find(key) }))
       .filter(({ value, now }) => !isSameValue(value, now))
@@ -131,17 +131,4 @@ async function restoreLink(pod: Namespace, { link: recorded }: TuningRecord): Pr
 function restoreSysctl({ sysctl }: Namespace, { key, value, before }: SysctlRecord): void {
   if (before === undefined || !isSameValue(sysctl.find(key), value)) return
   sysctl.set({ key, value: before, optional: true })
-}
-
-async function inPod<T>(
-  { kernel }: Ports,
-  request: Request,
-  work: (pod: Namespace) => Promise<T>,
-): Promise<T> {
-  const pod = openPodNamespace(kernel, request)
-  try {
-    return await work(pod)
-  } finally {
-    pod.close()
-  }
 }

@@ -10,6 +10,10 @@ export interface Contestant {
   /** Values of `type` in a config. */
   readonly bridge: string
   readonly hostLocal: string
+  /** Of a plugin, by its name in upstream's suite. */
+  readonly typeOf: (plugin: string) => string
+  /** Its plugins ask a daemon, which each node then has. */
+  readonly hasDaemon?: true
   /** `network address container/interface`, of all networks below the directory, in order. */
   readonly listLeases: (dataDir: string) => string[]
   /** What the store of attachments still knows. */
@@ -36,6 +40,7 @@ function podwireIn(directory: string): Contestant {
     directory,
     bridge: 'cni-bridge',
     hostLocal: 'ipam-host-local',
+    typeOf: (plugin) => (plugin === 'static' ? 'ipam-static' : `cni-${plugin}`),
     listLeases: (dataDir) =>
       query(
         join(dataDir, 'podwire-leases.db'),
@@ -57,6 +62,7 @@ function upstreamIn(directory: string): Contestant {
     directory,
     bridge: 'bridge',
     hostLocal: 'host-local',
+    typeOf: (plugin) => plugin,
     listLeases: (dataDir) =>
       listDirectory(dataDir, { directories: true }).flatMap((network) =>
         listDirectory(join(dataDir, network))

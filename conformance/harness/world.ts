@@ -70,6 +70,8 @@ function describeLinks(links: readonly Fields[], assigned: ReadonlyMap<string, s
         mac_is: assigned.get(name),
         admin: flags.includes('UP') ? 'up' : 'down',
         promisc: flags.includes('PROMISC') || undefined,
+        allmulti: flags.includes('ALLMULTI') || undefined,
+        mode: (linkinfo?.['info_data'] as Fields | undefined)?.['mode'],
         master: link['master'],
         alias: link['ifalias'],
       })}`,

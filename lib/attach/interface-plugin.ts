@@ -25,6 +25,8 @@ export interface InterfacePlugin<R extends object> extends RecordedPlugin<R> {
   readonly ipamOf: (record: R) => IpamSection | null
   /** Whether the interface that the record names is there. */
   isLive(ports: Ports, request: Request, record: R): Promise<boolean>
+  /** False where a program drives the device: then there is none in prevResult. Else true. */
+  readonly hasInterface?: (record: R) => boolean
 }
 
 /** One ADD in the making. */
@@ -105,7 +107,9 @@ export async function checkInterface<R extends object>(
     const type = ipamType(section, recorded.plugin)
     if (type !== '') await delegateCheck(ports, type, withIpamSection(request, section))
     const drifts = [
-      ...checkPrevResult(request, prevResult),
+      ...(record !== undefined && recorded.hasInterface?.(record) === false
+        ? []
+        : checkPrevResult(request, prevResult)),
       ...(record === undefined
         ? await checkUnrecorded(pod, request, prevResult)
         : await compare({ pod, record, prevResult })),

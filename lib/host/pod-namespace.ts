@@ -27,6 +27,20 @@ export function openPodNamespace(kernel: Kernel, request: Request): Namespace {
   return namespace
 }
 
+/** Works inside the pod's namespace, which is closed after. @throws as openPodNamespace */
+export async function inPodNamespace<T>(
+  kernel: Kernel,
+  request: Request,
+  work: (pod: Namespace) => Promise<T>,
+): Promise<T> {
+  const pod = openPodNamespace(kernel, request)
+  try {
+    return await work(pod)
+  } finally {
+    pod.close()
+  }
+}
+
 /**
  * For DEL, to which a namespace that is gone is as good as one that was emptied, and so is the node's own: nothing was
  * ever attached to it.

@@ -165,7 +165,7 @@ function setMaster(link: FakeLink, index: IfIndex | 0): void {
   if (master && master.kind !== 'bridge' && master.kind !== 'vrf') throw new FakeRefusal('EOPNOTSUPP')
   if (master && link.kind === undefined) throw new FakeRefusal('EINVAL')
   if (master?.kind === 'vrf') {
-    enterVrf(link, master)
+    changeVrf(link, master)
     return
   }
   if (master && link.kind === 'bridge')
@@ -179,7 +179,7 @@ function setMaster(link: FakeLink, index: IfIndex | 0): void {
 }
 
 /** The link is set down and up again, so that its routes are made in the other table (vrf_add_slave, cycle_netdev). */
-function enterVrf(link: FakeLink, master: FakeLink): void {
+function changeVrf(link: FakeLink, master: FakeLink | undefined): void {
   const { up } = link
   if (up) setUp(link, false)
   link.master = master
@@ -188,6 +188,10 @@ function enterVrf(link: FakeLink, master: FakeLink): void {
 
 function leaveMaster(link: FakeLink): void {
   const { master } = link
+  if (master?.kind === 'vrf') {
+    changeVrf(link, undefined)
+    return
+  }
   Object.assign(link, { master: undefined, hairpin: false, isolated: false })
   if (link.kind !== 'bridge') link.vlans.clear()
   if (master?.kind === 'bridge') followPorts(master)

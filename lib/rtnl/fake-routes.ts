@@ -30,31 +30,46 @@ const DOWN = { 4: 'Device for nexthop is not up', 6: 'Nexthop device is not up' 
 const BAD_SOURCE = { 4: 'Invalid prefsrc address', 6: 'Invalid source address' } as const
 
 /** The link by which the gateway is reached. */
-function linkTowards(stack: FakeStack, { gateway, dst }: Route): FakeLink | undefined {
+function linkTowards(stack: FakeStack, { gateway, dst, table }: Route): FakeLink | undefined {
   if (gateway === undefined) return undefined
   if (dst.family === 6 && LINK_LOCAL6.contains(gateway))
     throw new FakeRefusal('EINVAL', { text: 'Egress device not specified' })
-  const way = wayTo(stack, gateway)
+  const way = wayTo(stack, gateway, { table })
   if (way === undefined) throw unreachable(dst.family)
   return way.link
 }
 
-/** The longest prefix without a gateway of its own; of all tables, main is looked at. */
-function wayTo(stack: FakeStack, address: IpAddress, link?: FakeLink): FakeRoute | undefined {
+/** The longest prefix without a gateway of its own, in the route's table, else in main (fib_check_nh_v4_gw). */
+function wayTo(
+  stack: FakeStack,
+  address: IpAddress,
+  { link, table = RT_TABLE_MAIN }: { link?: FakeLink; table?: number | undefined } = {},
+): FakeRoute | undefined {
+  const found = wayIn(stack, address, { link, table })
+  return (
+    found ?? (table === RT_TABLE_MAIN ? undefined : wayIn(stack, address, { link, table: RT_TABLE_MAIN }))
+  )
+}
+
+function wayIn(
+  stack: FakeStack,
+  address: IpAddress,
+  { link, table }: { link: FakeLink | undefined; table: number },
+): FakeRoute | undefined {
   return stack.routes
-    .filter((route) => route.table === RT_TABLE_MAIN && route.dst.contains(address))
+    .filter((route) => route.table === table && route.dst.contains(address))
     .filter((route) => route.gateway === undefined && route.scope <= RT_SCOPE.link)
     .filter((route) => link === undefined || route.link === link)
     .sort((a, b) => b.dst.length - a.dst.length)[0]
 }
 
-function checkGateway(stack: FakeStack, link: FakeLink, { gateway, dst, scope }: Route): void {
+function checkGateway(stack: FakeStack, link: FakeLink, { gateway, dst, scope, table }: Route): void {
   if (gateway === undefined) return
   if (dst.family === 4 && (gateway.family !== 4 || (scope ?? 0) >= RT_SCOPE.link)) throw unreachable(4)
   if (dst.family === 6 && isLocalAddress(stack, gateway))
     throw new FakeRefusal('EINVAL', { text: 'Gateway can not be a local address' })
   const isLinkLocal = dst.family === 6 && LINK_LOCAL6.contains(gateway)
-  if (!isLinkLocal && wayTo(stack, gateway, link) === undefined) throw unreachable(dst.family)
+  if (!isLinkLocal && wayTo(stack, gateway, { link, table }) === undefined) throw unreachable(dst.family)
 }
 
 function unreachable(family: 4 | 6): FakeRefusal {
@@ -73,7 +88,7 @@ function complete(link: FakeLink, { dev: _, ...route }: Route): FakeRoute {
     scope:
       route.dst.family === 6 ? RT_SCOPE.global : (route.scope ?? (isLink ? RT_SCOPE.link : RT_SCOPE.global)),
     ...(route.dst.family === 6 ? { priority: route.priority || DEFAULT_METRIC6 } : {}),
-    connected: false,
+    connected: route.connected ?? false,
   }
 }
 

@@ -34,12 +34,13 @@ export interface Route {
   readonly source?: IpAddress
   /** Learnt from a router's advertisement (RTPROT_RA). */
   readonly advertised?: boolean
+  /** Made by the kernel itself for an address (RTPROT_KERNEL). */
+  readonly connected?: boolean
 }
 
 export interface RouteState extends Route {
   readonly table: number
   readonly scope: number
-  /** Made by the kernel itself for an address. */
   readonly connected: boolean
 }
 
@@ -51,9 +52,14 @@ export interface RouteState extends Route {
 export function addRouteRequest(route: Route, operation: string): Request {
   return request(RTM_NEWROUTE, {
     flags: NLM_F_CREATE,
-    ...routeContent(route, route.advertised ? RTPROT_RA : RTPROT_BOOT),
+    ...routeContent(route, protocolOf(route)),
     operation,
   })
+}
+
+function protocolOf({ advertised, connected }: Route): number {
+  if (advertised) return RTPROT_RA
+  return connected ? RTPROT_KERNEL : RTPROT_BOOT
 }
 
 /** The first that is like this, whoever made it: also a route of the kernel's own, as listed. What is absent is any. */

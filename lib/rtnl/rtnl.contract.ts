@@ -717,6 +717,29 @@ export function rtnlContract(subject: string, makeWorld: (t: Test) => RtnlWorld 
     t.strictSame(await routes(host), [])
   })
 
+  holds('moves the routes that the kernel made to another table', async (t, { host }) => {
+    const dev = await withBridge(host)
+    const own = (await host.listRoutes({ dev })).filter(({ dst }) => !isLinkLocal(dst))
+    for (const route of own) await host.apply(addRoute({ ...route, table: 100 }), deleteRoute(route))
+    t.strictSame(await routes(host), [
+      '10.1.0.0/24 dev br0 src 10.1.0.1 table 100 scope link connected',
+      'fd00::/64 dev br0 table 100 scope global metric 256 connected',
+    ])
+    const through = [
+      way('10.9.0.0/16', { gateway: address('10.1.0.9'), dev, table: 100 }),
+      way('fd09::/64', { gateway: address('fd00::9'), dev, table: 100 }),
+    ]
+    for (const route of through) {
+      await host.apply(addRoute(route), deleteRoute(route))
+      await t.rejects(host.apply(addRoute({ ...route, table: 101 })), /UNREACH/, 'not from another table')
+    }
+    for (const route of own) await host.apply(addRoute(route), deleteRoute({ ...route, table: 100 }))
+    t.strictSame(await routes(host), [
+      '10.1.0.0/24 dev br0 src 10.1.0.1 scope link connected',
+      'fd00::/64 dev br0 scope global metric 256 connected',
+    ])
+  })
+
   holds('lists routes by link, family and table', async (t, { host }) => {
     const dev = await withBridge(host)
     await host.apply(addRoute(way('10.5.0.0/16', { dev, table: 1000 })), veth('a', 'b', { up: true }))

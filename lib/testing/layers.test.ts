@@ -14,7 +14,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['lib/netns'],
   ['lib/rtnl', 'lib/nftables', 'lib/sysctl', 'lib/conntrack'],
   ['lib/cni', 'lib/state'],
-  ['lib/veth', 'lib/bridge', 'lib/ipam', 'lib/hostport', 'lib/shaping'],
+  ['lib/veth', 'lib/bridge', 'lib/ipam', 'lib/hostport', 'lib/firewall', 'lib/shaping'],
   ['lib/host'],
   ['lib/attach'],
   ['lib/daemon'],
@@ -23,7 +23,7 @@ const LAYERS: readonly (readonly string[])[] = [
 ]
 
 /** Named above and still to be written. */
-const PLANNED = ['lib/hostport', 'lib/shaping']
+const PLANNED: readonly string[] = []
 
 interface Ban {
   readonly what: string

@@ -1,7 +1,7 @@
 // A node in memory for tests of plugins: the fake kernel, stores in memory, and an IPAM, `test-ipam`, that hands out
 // 10.1.0.5, fd00:1::5, and so on.
 
-import { CniError } from '../cni/errors.ts'
+import { CniError, DelegateMissing } from '../cni/errors.ts'
 import type { Plugin } from '../cni/plugin.ts'
 import type { Command, Request } from '../cni/request.ts'
 import type { Result } from '../cni/result.ts'
@@ -69,7 +69,7 @@ export function makeScene(options: Omit<FakeKernelOptions, 'refuse'> = {}): Scen
       inProcess: (type) => (type === ipam.name ? (ipam as Plugin<never>) : undefined),
       exec: {
         find: async (type) => {
-          throw new CniError(999, `failed to find plugin "${type}" in path []`)
+          throw new DelegateMissing(`failed to find plugin "${type}" in path []`, '')
         },
         run: async () => ({ status: 0, signal: null, stdout: '', stderr: '' }),
       },
@@ -230,5 +230,33 @@ export async function refuseEach(
     scene.refuse = () => undefined
     if (refused === '') return n - 1
     if (failed) look(scene, before, refused)
+  }
+}
+
+/**
+ * As refuseEach, but nothing more is done after the first, second, … thing, undoing included: as when the process is
+ * killed there.
+ *
+ * @param look  at what is there then
+ */
+export async function killEach(
+  make: () => Promise<Scene>,
+  act: (scene: Scene) => Promise<unknown>,
+  look: (scene: Scene, before: string, last: string) => Promise<void>,
+): Promise<number> {
+  for (let n = 1; ; n++) {
+    const scene = await make()
+    const before = scene.dump()
+    let count = 0
+    let last = ''
+    scene.refuse = (operation) => {
+      count += 1
+      if (count === n) last = operation
+      return count > n ? 'EPERM' : undefined
+    }
+    await act(scene).catch(() => undefined)
+    scene.refuse = () => undefined
+    if (count <= n) return n
+    await look(scene, before, last)
   }
 }

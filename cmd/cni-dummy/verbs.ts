@@ -1,0 +1,10 @@
+// The verbs of `cni-dummy`, as of any plugin whose interface is one link (lib/attach/single-link-verbs.ts).
+
+import { singleLinkVerbs } from '../../lib/attach/single-link-verbs.ts'
+import { PLUGIN, parse } from './netconf.ts'
+
+export const { add, del, check, gc, status, findGarbage } = singleLinkVerbs({
+  plugin: PLUGIN,
+  kind: 'dummy',
+  parse,
+})
