@@ -146,6 +146,18 @@ const ROWS: readonly Row[] = [
     exitStatus: 2,
   },
   {
+    title: 'kernel: for other plugins',
+    when: 'a configuration limits bandwidth, and the kernel cannot',
+    options: { kernel: { missing: ['qdisc tbf'] } },
+    spoil: (host) => {
+      const plugins = [NETCONF, { type: 'bandwidth' }]
+      host.write(CONFLIST, JSON.stringify({ name: 'net', plugins }))
+    },
+    found: /cni-bandwidth needs qdisc tbf, which the kernel does not have/,
+    remedy: /modprobe sch_tbf/,
+    exitStatus: 2,
+  },
+  {
     title: 'forwarding',
     when: 'somebody has switched it off',
     spoil: ({ scene }) => scene.kernel.host.sysctl.set({ key: 'ipv4/ip_forward', value: '0' }),
