@@ -53,10 +53,12 @@ class Walker {
   readonly steps: Step[] = []
   readonly #ports: Ports
   readonly #host: Namespace
+  readonly #pods: readonly Attached[]
 
   constructor(ports: Ports) {
     this.#ports = ports
     this.#host = ports.kernel.host
+    this.#pods = listPods(ports)
   }
 
   async begin(from: End, to: End): Promise<never> {
@@ -149,9 +151,7 @@ class Walker {
     { bridge, from }: { bridge: Link; from: Link | undefined },
     packet: Packet & { nextHop: IpAddress },
   ): Promise<never> {
-    const pod = listPods(this.#ports).find(
-      (one) => one.fields.bridge === bridge.name && hasAddress(one, packet.nextHop),
-    )
+    const pod = this.#pods.find((one) => one.fields.bridge === bridge.name && hasAddress(one, packet.nextHop))
     if (pod === undefined) return this.#toStranger(bridge, packet.nextHop)
     const port = await this.#wireOf(pod)
     const where = `bridge ${bridge.name}`
@@ -168,7 +168,7 @@ class Walker {
 
   /** Not of a pod: something else that is on the bridge, or nobody. */
   async #toStranger(bridge: Link, nextHop: IpAddress): Promise<never> {
-    const own = new Set(listPods(this.#ports).flatMap(({ fields }) => fields.hostIfname ?? []))
+    const own = new Set(this.#pods.flatMap(({ fields }) => fields.hostIfname ?? []))
     const ports = await this.#host.rtnl.listLinks({ master: bridge.index })
     const others = ports.filter(({ name }) => !own.has(name)).map(({ name }) => name)
     if (others.length > 0) return leave(`by ${bridge.name}: ${nextHop} may be behind ${others.join(', ')}`)
@@ -263,14 +263,14 @@ class Walker {
   /** Out of a link of the node's. */
   async #beyond(out: Link, packet: Packet & { nextHop: IpAddress }): Promise<never> {
     if (out.kind === 'bridge') return this.#acrossBridge({ bridge: out, from: undefined }, packet)
-    const pod = listPods(this.#ports).find(({ fields }) => fields.hostIfname === out.name)
+    const pod = this.#pods.find(({ fields }) => fields.hostIfname === out.name)
     if (pod !== undefined) return this.#intoPod(pod, packet)
     const note = this.#isOfPod(packet.source) ? ', which answers must find a route to' : ''
     return leave(`by ${out.name}, to ${packet.nextHop}, as ${packet.source}${note}`)
   }
 
   #isOfPod(address: IpAddress): boolean {
-    return listPods(this.#ports).some((one) => hasAddress(one, address))
+    return this.#pods.some((one) => hasAddress(one, address))
   }
 
   async #intoPod(pod: Attached, { source, dst }: Packet): Promise<never> {
