@@ -157,9 +157,16 @@ export const LOOKING = {
         binDir: textOf(flags, 'bin-dir'),
         socket: textOf(flags, 'socket'),
       })
-      const { isTerminal, progress } = about
+      const { isTerminal, columns, progress } = about
       const isJson = textOf(flags, 'output') === 'json'
-      return doctor(patient, { isJson, isQuiet: flags['quiet'] === true, isTerminal, style, progress })
+      return doctor(patient, {
+        isJson,
+        isQuiet: flags['quiet'] === true,
+        isTerminal,
+        columns,
+        style,
+        progress,
+      })
     },
   },
   show: {

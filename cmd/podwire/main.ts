@@ -42,7 +42,7 @@ async function openPorts(
     executable: process.execPath,
     findPlugin,
     log,
-    onlyLooks,
+    emptyStores: onlyLooks ? (await import('./empty-stores.ts')).EMPTY_STORES : undefined,
     ...(plugin && { servedPlugin: plugin.name }),
   })
 }
@@ -82,6 +82,7 @@ async function runCommand(name: string): Promise<number> {
     runDaemon,
     environment: process.env,
     isTerminal: process.stdout.isTTY === true,
+    columns: process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY,
     progress: showProgress,
   })
   showProgress('')

@@ -58,6 +58,7 @@ async function makeHost(t: Test, options: TestNodeOptions = {}): Promise<Host> {
         isJson: false,
         isQuiet: true,
         isTerminal: false,
+        columns: Number.POSITIVE_INFINITY,
         style: PLAIN,
         progress: () => undefined,
       })
