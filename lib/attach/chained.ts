@@ -67,7 +67,7 @@ export async function addChained<R extends object>(
 export async function checkChained<R extends object>(
   ports: Ports,
   request: Request,
-  chained: ChainedPlugin<R>,
+  chained: Omit<ChainedPlugin<R>, 'make'>,
 ): Promise<void> {
   const prevResult = requirePrevResult(request)
   const record = findRecord<R>(ports, request, chained.plugin)

@@ -1,7 +1,9 @@
-// The port in memory: connections as their two pairs of addresses.
+// The port in memory: connections as their two pairs of addresses, and the port they were begun to.
 
-import type { IpAddress } from '../ip/address.ts'
-import type { Conntrack } from './conntrack.ts'
+import { IpAddress } from '../ip/address.ts'
+import type { Conntrack, PortConnection } from './conntrack.ts'
+
+const IPPROTO_UDP = 17
 
 /** Texts of addresses. */
 export interface FakeConnection {
@@ -9,6 +11,12 @@ export interface FakeConnection {
   readonly orig: readonly [source: string, destination: string]
   /** Of the answer; the other way round when nothing is translated. */
   readonly reply?: readonly [source: string, destination: string]
+  /** IPPROTO_*; UDP when nothing is said. */
+  readonly protocol?: number
+  /** That the first packet was sent to; 53 when nothing is said. */
+  readonly port?: number
+  /** 1000 when nothing is said. */
+  readonly sourcePort?: number
 }
 
 export class ConntrackFake implements Conntrack {
@@ -31,6 +39,22 @@ export class ConntrackFake implements Conntrack {
       this.#connections.filter(
         ({ orig, reply = [orig[1], orig[0]] }) => !gone.has(orig[0]) && !gone.has(reply[0]),
       ),
+    )
+    return before - this.#connections.length
+  }
+
+  async flushPorts(
+    ports: readonly Pick<PortConnection, 'protocol' | 'port'>[],
+    _size: number,
+    isStale: (connection: PortConnection) => boolean,
+  ): Promise<number> {
+    const before = this.#connections.length
+    this.#set(
+      this.#connections.filter(({ orig: [, to], reply = [to], protocol = IPPROTO_UDP, port = 53 }) => {
+        const [destination, answeredBy] = [IpAddress.parse(to), IpAddress.parse(reply[0])]
+        const isOneOf = ports.some((one) => one.protocol === protocol && one.port === port)
+        return !isOneOf || !isStale({ protocol, port, destination, answeredBy })
+      }),
     )
     return before - this.#connections.length
   }

@@ -29,6 +29,10 @@ class SlowConntrack implements Conntrack {
     return this.fake.flush(addresses)
   }
 
+  flushPorts(...which: Parameters<Conntrack['flushPorts']>): Promise<number> {
+    return this.fake.flushPorts(...which)
+  }
+
   close(): void {
     this.isClosed = true
   }
@@ -53,6 +57,17 @@ test('ConntrackLater answers at once, and forgets in the next turn', async (t) =
   await later.idle
   t.strictSame(conntrack.lists, ['10.1.0.5 of 3'])
   t.strictSame(left(), ['6', '7'])
+})
+
+test('ConntrackLater forgets connections to a port before it answers', async (t) => {
+  const { conntrack, later, left } = start()
+  const release = conntrack.hold()
+  const first = later.flush([address('10.1.0.5')], 3)
+  t.equal(await later.flushPorts([{ protocol: 17, port: 53 }], 3, () => true), 3)
+  t.strictSame(left(), [])
+  release()
+  await first
+  await later.idle
 })
 
 test('ConntrackLater forgets with one list what is given up in one turn', async (t) => {

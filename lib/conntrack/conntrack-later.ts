@@ -5,7 +5,7 @@
 // again (coolDown, of host-local) has no connections then.
 
 import type { IpAddress } from '../ip/address.ts'
-import type { Conntrack } from './conntrack.ts'
+import type { Conntrack, PortConnection } from './conntrack.ts'
 
 export interface LaterOptions {
   /** Called for what could not be forgotten. */
@@ -35,6 +35,15 @@ export class ConntrackLater implements Conntrack {
     this.#size = size
     if (!this.#isBusy) this.#idle = this.#work()
     return 0
+  }
+
+  /** At once: who gets the port next may be waiting for it, and calls with ports are few. */
+  flushPorts(
+    ports: readonly Pick<PortConnection, 'protocol' | 'port'>[],
+    size: number,
+    isStale: (connection: PortConnection) => boolean,
+  ): Promise<number> {
+    return this.#conntrack.flushPorts(ports, size, isStale)
   }
 
   /** Resolves when all is forgotten that was asked for until now. */

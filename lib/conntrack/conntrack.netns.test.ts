@@ -6,6 +6,7 @@ import { IpAddress } from '../ip/address.ts'
 import { NETLINK_NETFILTER, openSocket } from '../netlink/socket.ts'
 import { makeNamespace } from '../testing/netns.ts'
 import { conntrackContract } from './conntrack.contract.ts'
+import type { FakeConnection } from './conntrack-fake.ts'
 import { ConntrackSocket } from './conntrack-socket.ts'
 
 const ns = makeNamespace(tap, 'ct')
@@ -22,13 +23,22 @@ interface Entry {
   readonly reply?: readonly [string, string]
   readonly protocol?: readonly string[]
   readonly zone?: string
+  readonly port?: number
+  readonly sourcePort?: number
 }
 const UDP = ['udp', '--sport', '1000', '--dport', '53']
 
-function insert({ orig, reply, protocol = UDP, zone }: Entry): void {
+/** As conntrack(8) wants it of a protocol. */
+function protocolArguments({ protocol = 17, port = 53, sourcePort = 1000 }: FakeConnection): string[] {
+  const ports = ['--sport', String(sourcePort), '--dport', String(port)]
+  return protocol === 17 ? ['udp', ...ports] : ['tcp', ...ports, '--state', 'ESTABLISHED']
+}
+
+function insert({ orig, reply, protocol = UDP, zone, port = 53, sourcePort = 1000 }: Entry): void {
   const [from, to] = orig
   const answer = reply === undefined ? [] : ['--reply-src', reply[0], '--reply-dst', reply[1]]
-  const ports = reply === undefined ? [] : ['--reply-port-src', '53', '--reply-port-dst', '1000']
+  const ports =
+    reply === undefined ? [] : ['--reply-port-src', String(port), '--reply-port-dst', String(sourcePort)]
   const where = zone === undefined ? [] : ['-w', zone]
   ns.run(
     'conntrack',
@@ -63,7 +73,10 @@ function dump(): string {
 
 conntrackContract('kernel', (t) => {
   const conntrack = open(t)
-  return { conntrack, add: (...connections) => connections.forEach(insert), dump }
+  const add = (...connections: readonly FakeConnection[]) => {
+    for (const one of connections) insert({ ...one, protocol: protocolArguments(one) })
+  }
+  return { conntrack, add, dump }
 })
 
 test('kernel forgets connections of every protocol and zone', async (t) => {

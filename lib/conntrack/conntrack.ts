@@ -6,6 +6,17 @@
 
 import type { IpAddress } from '../ip/address.ts'
 
+/** One that was begun to a port. */
+export interface PortConnection {
+  /** IPPROTO_*: 6 is TCP. */
+  readonly protocol: number
+  /** Where its first packet was sent. */
+  readonly destination: IpAddress
+  readonly port: number
+  /** Who answers: not the destination, when that was translated. */
+  readonly answeredBy: IpAddress
+}
+
 export interface Conntrack {
   /**
    * Forgets every connection that one of the addresses began, or answers, translated or not.
@@ -15,5 +26,17 @@ export interface Conntrack {
    * @throws NetlinkError EINVAL, EOPNOTSUPP where the kernel has no CONFIG_NF_CT_NETLINK; EPERM
    */
   flush(addresses: readonly IpAddress[], size: number): Promise<number>
+  /**
+   * Forgets connections that were begun to one of the ports.
+   *
+   * @param size  as above
+   * @param isStale  which of them
+   * @returns how many there were
+   */
+  flushPorts(
+    ports: readonly Pick<PortConnection, 'protocol' | 'port'>[],
+    size: number,
+    isStale: (connection: PortConnection) => boolean,
+  ): Promise<number>
   close(): void
 }

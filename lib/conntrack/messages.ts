@@ -1,7 +1,7 @@
-// ctnetlink's messages and attributes, as far as addresses go (linux/netfilter/nfnetlink_conntrack.h).
+// ctnetlink's messages and attributes, as far as addresses and ports go (linux/netfilter/nfnetlink_conntrack.h).
 
 import { attributeTable, nested } from '../netlink/attributes.ts'
-import { be16, be32, bytes, u32 } from '../netlink/codecs.ts'
+import { be16, be32, bytes, u8, u32 } from '../netlink/codecs.ts'
 import { type Nfgenmsg, nfgenmsg } from '../netlink/nfnetlink.ts'
 import type { MessageKind } from '../netlink/request.ts'
 
@@ -14,8 +14,17 @@ const CTA_IP = attributeTable({
   CTA_IP_V6_DST: [4, bytes],
 })
 
-/** Protocol and ports are not looked at: what no table knows is kept, and sent back as it came. */
-const CTA_TUPLE = attributeTable({ CTA_TUPLE_IP: [1, nested(() => CTA_IP)] })
+export const CTA_PROTO = attributeTable({
+  CTA_PROTO_NUM: [1, u8],
+  CTA_PROTO_SRC_PORT: [2, be16],
+  CTA_PROTO_DST_PORT: [3, be16],
+})
+
+/** What no table knows (ICMP's numbers, zones) is kept, and sent back as it came. */
+const CTA_TUPLE = attributeTable({
+  CTA_TUPLE_IP: [1, nested(() => CTA_IP)],
+  CTA_TUPLE_PROTO: [2, nested(() => CTA_PROTO)],
+})
 
 /** Since Linux 5.8. Before, a dump takes no notice of it. */
 const CTA_FILTER = attributeTable({
@@ -24,6 +33,8 @@ const CTA_FILTER = attributeTable({
 })
 /** CTA_FILTER_FLAG(CTA_IP_SRC) */
 export const FILTER_IP_SRC = 1
+/** CTA_FILTER_FLAG(CTA_PROTO_NUM) | CTA_FILTER_FLAG(CTA_PROTO_DST_PORT) */
+export const FILTER_PROTO_DST_PORT = 0x28
 
 export const CTA = attributeTable({
   CTA_TUPLE_ORIG: [1, nested(() => CTA_TUPLE)],

@@ -1,5 +1,6 @@
 // What the node remembers of connections is forgotten with the address that had them (lib/conntrack).
 
+import type { Conntrack, PortConnection } from '../conntrack/conntrack.ts'
 import type { IpAddress } from '../ip/address.ts'
 import type { Namespace } from './kernel.ts'
 
@@ -8,14 +9,29 @@ const CONNTRACK_COUNT = 'netfilter/nf_conntrack_count'
 /** A kernel without CONFIG_NF_CT_NETLINK, or in a container that may not: then nobody can look. */
 const UNSUPPORTED = ['EINVAL', 'EOPNOTSUPP', 'EPROTONOSUPPORT']
 
-export async function forgetConnections(
-  { conntrack, sysctl }: Pick<Namespace, 'conntrack' | 'sysctl'>,
-  addresses: readonly IpAddress[],
+type Tracking = Pick<Namespace, 'conntrack' | 'sysctl'>
+
+export async function forgetConnections(tracking: Tracking, addresses: readonly IpAddress[]): Promise<void> {
+  await whereTracked(tracking, (conntrack, size) => conntrack.flush(addresses, size))
+}
+
+/** @param isStale  which of those that were begun to one of the ports */
+export async function forgetPortConnections(
+  tracking: Tracking,
+  ports: readonly Pick<PortConnection, 'protocol' | 'port'>[],
+  isStale: (connection: PortConnection) => boolean,
 ): Promise<void> {
-  const size = Number(sysctl.find(CONNTRACK_COUNT) ?? 0)
+  await whereTracked(tracking, (conntrack, size) => conntrack.flushPorts(ports, size, isStale))
+}
+
+async function whereTracked(
+  tracking: Tracking,
+  flush: (conntrack: Conntrack, size: number) => Promise<number>,
+): Promise<void> {
+  const size = Number(tracking.sysctl.find(CONNTRACK_COUNT) ?? 0)
   if (size === 0) return
   try {
-    await conntrack.flush(addresses, size)
+    await flush(tracking.conntrack, size)
   } catch (error) {
     if (!isUnsupported(error)) throw error
   }

@@ -39,6 +39,7 @@ export class LazyConntrack implements Conntrack {
   }
 
   flush: Conntrack['flush'] = async (addresses, size) => (await this.#opened()).flush(addresses, size)
+  flushPorts: Conntrack['flushPorts'] = async (...which) => (await this.#opened()).flushPorts(...which)
 
   close(): void {
     void this.#conntrack?.then((conntrack) => conntrack.close())

@@ -203,6 +203,13 @@ export function setMark(bits: number): NftStatement {
   return { text: `meta mark set meta mark | ${DATA_TYPES.mark.format(value)}`, requires: [], expressions }
 }
 
+/** `meta mark set meta mark & 0xffffbfff`: the bits are taken away */
+export function clearMark(bits: number): NftStatement {
+  const rest = hostU32(~bits)
+  const expressions = [metaMark.load(1), bitwise(rest), setMetaMark()]
+  return { text: `meta mark set meta mark & ${DATA_TYPES.mark.format(rest)}`, requires: [], expressions }
+}
+
 export const counter: NftStatement = {
   text: 'counter',
   requires: [],

@@ -12,23 +12,24 @@ import { addBridgeVlan, deleteBridgeVlan, describeVlans } from './fake-bridge-vl
 import { describeLink } from './fake-link.ts'
 import { createLink, deleteLink, requireLink, setLink } from './fake-links.ts'
 import { FakeRefusal } from './fake-refusal.ts'
-import { addRoute, deleteRoute, describeRoute } from './fake-routes.ts'
+import { addRoute, deleteRoute, describeRoute, lookUpRoute } from './fake-routes.ts'
 import { addRule, deleteRule } from './fake-rules.ts'
 import type { FakeStack } from './fake-stack.ts'
 import {
   addQdisc,
   addRedirect,
   deleteQdisc,
+  describeFilters,
   describeQdiscs,
-  describeRedirects,
   isMissing,
 } from './fake-traffic.ts'
+import type { FilterState } from './filter.ts'
 import { formatRef } from './format.ts'
 import type { KernelFeature } from './kernel-feature.ts'
 import type { IfIndex, Link, LinkFilter, LinkRef } from './link.ts'
 import type { QdiscState } from './qdisc.ts'
-import type { Redirect } from './redirect.ts'
 import type { RouteFilter, RouteState } from './route.ts'
+import { lookUpRouteRequest, type RouteQuery, type Way } from './route-lookup.ts'
 import type { Change, LinkCondition, Rtnl } from './rtnl.ts'
 import type { RuleState } from './rule.ts'
 
@@ -95,6 +96,10 @@ export class RtnlFake implements Rtnl {
     })
   }
 
+  async lookUpRoute(query: RouteQuery): Promise<Way> {
+    return this.#answer(lookUpRouteRequest(query).operation, () => lookUpRoute(this.#stack, query))
+  }
+
   async listRules(family: Family): Promise<RuleState[]> {
     return this.#answer('list rules', () => this.#stack.rules.filter((rule) => rule.family === family))
   }
@@ -108,9 +113,9 @@ export class RtnlFake implements Rtnl {
     return this.#answer('tc qdisc show', () => describeQdiscs(requireLink(this.#stack, dev)))
   }
 
-  async listRedirects(dev: IfIndex): Promise<Redirect[]> {
+  async listFilters(dev: IfIndex): Promise<FilterState[]> {
     const operation = `tc filter show dev #${dev} ingress`
-    return this.#answer(operation, () => describeRedirects(requireLink(this.#stack, dev)))
+    return this.#answer(operation, () => describeFilters(requireLink(this.#stack, dev)))
   }
 
   async hasFeature(feature: KernelFeature): Promise<boolean> {
