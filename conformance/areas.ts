@@ -10,8 +10,10 @@ import { checkCases } from './cases/check.ts'
 import { clientCases } from './cases/clients.ts'
 import { delCases } from './cases/del.ts'
 import { failedAddCases } from './cases/failed-add.ts'
+import { firewallCases } from './cases/firewall.ts'
 import { foreignCases } from './cases/foreign.ts'
 import { hostLocalCases } from './cases/host-local.ts'
+import { portmapCases } from './cases/portmap.ts'
 import { resultFormatCases } from './cases/result-formats.ts'
 import { switchingCases } from './cases/switching.ts'
 import { trafficCases } from './cases/traffic.ts'
@@ -27,8 +29,10 @@ export const AREAS = {
   clients: clientCases,
   del: delCases,
   'failed-add': failedAddCases,
+  firewall: firewallCases,
   foreign: foreignCases,
   'host-local': hostLocalCases,
+  portmap: portmapCases,
   'result-formats': resultFormatCases,
   switching: switchingCases,
   traffic: trafficCases,

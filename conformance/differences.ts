@@ -485,7 +485,83 @@ const TRAFFIC: readonly Difference[] = [
   },
 ]
 
+/** Host ports and firewalls. */
+const HOSTPORTS: readonly Difference[] = [
+  {
+    cases: ['portmap refuses what is wrong', 'firewall refuses what is wrong'],
+    aspect: ['ADD *', 'CHECK *'],
+    upstream: 'code 999',
+    ours: 'code 7',
+    reason: 'a config that is wrong has the spec’s own code',
+  },
+  {
+    cases: 'portmap refuses what is wrong',
+    aspect: ['ADD *', 'CHECK *'],
+    upstream: 'msg "failed to parse config: *',
+    ours: 'msg *',
+    reason: 'upstream says the same with a preface',
+  },
+  {
+    cases: 'portmap passes a result on as it came',
+    aspect: 'CHECK *',
+    upstream: ['exit status 1', 'code 999', 'msg "could not check ipv6 dnat: *'],
+    ours: 'ok',
+    reason: 'upstream’s CHECK of a pod with both families looks for the rules of IPv4 among those of IPv6',
+  },
+  {
+    cases: 'portmap refuses what is wrong',
+    aspect: 'DEL *',
+    upstream: ['exit status 1', 'code 999', 'msg "failed to parse config: *'],
+    ours: 'ok',
+    reason: 'DEL goes by the record, whatever the config says',
+  },
+  {
+    cases: 'firewall refuses what is wrong',
+    aspect: ['CHECK when the ingress *', 'CHECK when a policy *'],
+    upstream: 'ok',
+    ours: ['exit status 1', 'code 7', 'msg *'],
+    reason: 'upstream’s CHECK does not look at the policy',
+  },
+  {
+    cases: 'a host port is one pod’s by address and protocol*',
+    aspect: ['outside', 'outside over IPv6'],
+    upstream: 'pod1 sees 192.0.2.2*',
+    ours: 'pod1 sees 10.1.0.1',
+    reason: 'upstream 1.1.1 has no masqAll',
+  },
+  {
+    cases: 'a host port is one pod’s by address and protocol*',
+    aspect: 'outside over IPv6',
+    upstream: 'pod1 sees 2001:db8:ffff::2',
+    ours: 'pod1 sees fd00:1::1',
+    reason: 'upstream 1.1.1 has no masqAll',
+  },
+  {
+    cases: 'a host port is one pod’s by address and protocol*',
+    aspect: 'somebody’s rule was first',
+    upstream: 'pod1 sees 192.0.2.2',
+    ours: 'pod2 sees 192.0.2.2',
+    reason: 'ours looks after all who translate at the usual priority; upstream’s jump may be before theirs',
+  },
+  {
+    cases: 'a host port goes with its pod',
+    aspect: 'nobody has it',
+    upstream: 'pod1 sees 192.0.2.2',
+    ours: 'connect ECONNREFUSED 192.0.2.1:18080',
+    reason: 'DEL goes by the record; upstream’s does nothing without runtimeConfig',
+  },
+  {
+    cases: ['a host port goes with its pod', 'ingressPolicy *', 'pods pass *'],
+    aspect: 'left at the end',
+    upstream: '*link cni1 * mac_is random*',
+    ours: '*link cni1 * mac_is set*',
+    reason: 'the bridge gets its MAC when it is made',
+    sometimes: true,
+  },
+]
+
 export const DIFFERENCES: readonly Difference[] = [
+  ...HOSTPORTS,
   ...EVERYWHERE,
   ...MASQUERADE,
   ...LINKS,

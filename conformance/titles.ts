@@ -2,7 +2,17 @@
 // replayed when a case shows the same behaviour from outside.
 
 export interface Title {
-  readonly suite: 'bridge' | 'host-local' | 'allocator' | 'config' | 'range' | 'range set' | 'disk' | 'skel'
+  readonly suite:
+    | 'bridge'
+    | 'host-local'
+    | 'allocator'
+    | 'config'
+    | 'range'
+    | 'range set'
+    | 'disk'
+    | 'skel'
+    | 'portmap'
+    | 'firewall'
   readonly title: string
   readonly status: 'replayed' | 'not applicable'
   /** Replayed: titles of cases, or names of rows in the tables of bad input. Otherwise: why. */
@@ -242,4 +252,52 @@ const SKEL: readonly Title[] = [
   ]),
 ]
 
-export const TITLES: readonly Title[] = [...BRIDGE, ...HOST_LOCAL, ...IPAM_PACKAGES, ...SKEL]
+const PORTMAP: readonly Title[] = [
+  ...replayed('portmap', [
+    ['rejects invalid port mappings', 'portmap refuses what is wrong'],
+    ['external mark and mark bit exclude each other', 'portmap refuses what is wrong'],
+    ['forwards a TCP port on ipv4: host IP, localhost, hairpin', 'a host port is reached from everywhere'],
+    ['UDP keeps working after a second container with the same HostPort', 'a host port goes with its pod'],
+    [
+      'masqAll on IPv4 and IPv6',
+      'a host port is one pod’s by address and protocol, and nobody’s when it only passes through',
+    ],
+    ['nftables: working CHECK', 'portmap passes a result on as it came'],
+  ]),
+  ...notApplicable('portmap', 'they are about chains of iptables, or of upstream’s own tables', [
+    'creates and destroys a chain',
+    'creates a chain idempotently',
+    'deletes chains idempotently, and in parallel',
+    'standard container chain',
+    'top-level and mark chains',
+    'nftables: correct rules',
+    'rejects nftables options with iptables',
+  ]),
+]
+
+const FIREWALL: readonly Title[] = [
+  ...replayed('firewall', [
+    ['installs, checks and cleans up rules', 'pods pass a firewall that drops, as Docker leaves it'],
+    ['custom admin chain', 'an administrator’s chain stops a pod that others let through'],
+    [
+      'same-bridge: within a bridge open, between bridges closed',
+      'ingressPolicy same-bridge and isolated close a pod',
+    ],
+    ['isolated: both closed', 'ingressPolicy same-bridge and isolated close a pod'],
+  ]),
+  ...notApplicable('firewall', 'firewalld is not asked over D-Bus', [
+    'firewalld: works with a config',
+    'firewalld: is the default when it runs',
+    'firewalld: passes prevResult',
+    'firewalld: Check',
+  ]),
+]
+
+export const TITLES: readonly Title[] = [
+  ...BRIDGE,
+  ...HOST_LOCAL,
+  ...IPAM_PACKAGES,
+  ...SKEL,
+  ...PORTMAP,
+  ...FIREWALL,
+]

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -86,6 +87,41 @@ static int append_link(const char *path)
 		return 0;
 	text[length] = 0;
 	return append(text);
+}
+
+static char *put_hex(char *out, uint64_t value)
+{
+	char digits[16];
+	int count = 0;
+
+	do
+		digits[count++] = "0123456789abcdef"[value & 15];
+	while (value >>= 4);
+	while (count > 0)
+		*out++ = digits[--count];
+	return out;
+}
+
+/* What is behind a path, as device and inode in hex; "-" for nothing. */
+static int append_identity(const char *path)
+{
+	char text[40] = "-";
+	struct stat found;
+
+	if (path && !stat(path, &found)) {
+		char *out = put_hex(text, found.st_dev);
+
+		*out++ = ':';
+		*put_hex(out, found.st_ino) = 0;
+	}
+	return append(text);
+}
+
+/* Who is in another mount namespace than the daemon may mean other files by the same paths. */
+static int append_places(void)
+{
+	return append_identity("/") && append_identity("/run") && append_identity("/var/lib/cni") &&
+	       append_identity(getenv("CNI_NETNS"));
 }
 
 /* The call's name, by which a second try is known (lib/host/call.ts). */
@@ -354,8 +390,7 @@ int main(int argc, char **argv)
 
 	/* A person who calls it with words, and who asks for no daemon, is not answered from here. */
 	if (argc == 1 && !(no_daemon && *no_daemon) && name_call() && append(name) &&
-	    append_link("/proc/self/ns/net") && append_link("/proc/self/ns/mnt") && append_environment() &&
-	    append_config())
+	    append_link("/proc/self/ns/net") && append_places() && append_environment() && append_config())
 		ask_daemon();
 	if (config_start && has_config() && !restore_stdin())
 		return fail();

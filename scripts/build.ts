@@ -7,7 +7,14 @@ import { mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 
 import { basename, dirname, join } from 'node:path'
 
 import { PLUGIN_NAMES } from '../cmd/podwire/registry.ts'
-import { type Bundle, bundle, bundleStart, compile, describeDependencies } from './bundle.ts'
+import {
+  bundlePacks,
+  bundleStart,
+  compile,
+  describeDependencies,
+  type PackList,
+  type Packs,
+} from './bundle.ts'
 import { buildExecutable, NODE_PACKAGE } from './sea.ts'
 import { contentHash, runStep } from './step.ts'
 
@@ -38,10 +45,10 @@ async function main(): Promise<void> {
   requireTools()
   await buildShim()
   await buildAddon() // first: the tests need it, even when the rest does not build
-  const { code, metafile } = await bundleProduct()
-  writeFileSync(DEPENDENCIES, describeDependencies(metafile))
-  const start = await bundleStart('cmd/podwire/start.ts', productVersion())
-  const assets = { ...addonAssets(), ...(await compileMain(code)) }
+  const { packs, modules, metafiles } = await bundleProduct()
+  writeFileSync(DEPENDENCIES, describeDependencies(metafiles))
+  const start = await bundleStart('cmd/podwire/start.ts', productVersion(), modules)
+  const assets = { ...addonAssets(), ...(await compilePacks(packs)) }
   await buildExecutable(WORK, { output: EXECUTABLE, script: start.code, assets })
   for (const name of PLUGIN_NAMES) link(name)
 }
@@ -61,8 +68,21 @@ function requireTools(): void {
   }
 }
 
-function bundleProduct(): Promise<Bundle> {
-  return bundle('cmd/podwire/main.ts', productVersion())
+/** A call's start is a budget: what an ADD or DEL of the usual plugins needs is read, and nothing else. */
+const PACKS: PackList = [
+  [
+    'attach',
+    /^cmd\/podwire\/main\.ts$|^lib\/(cni\/skel|host\/open-ports)\.ts$|^cmd\/cni-bridge\/(add|del)\.ts$|^cmd\/ipam-host-local\/verbs\.ts$/,
+  ],
+  ['masquerade', /^lib\/nftables\/(nft-socket|podwire-table)\.ts$|^lib\/conntrack\//],
+  ['bridge', /^cmd\/(cni-bridge|ipam-host-local)\//],
+  ['loopback', /^cmd\/cni-loopback\//], // containerd calls it for every pod
+  ['plugins', /^cmd\/(cni|ipam)-/],
+  ['podwire', /./],
+]
+
+function bundleProduct(): Promise<Packs> {
+  return bundlePacks('cmd/podwire/main.ts', productVersion(), PACKS)
 }
 
 function productVersion(): string {
@@ -70,24 +90,26 @@ function productVersion(): string {
 }
 
 /** @returns assets under the names that cmd/podwire/start.ts knows */
-async function compileMain(code: Uint8Array): Promise<Record<string, string>> {
-  const [scriptFile, cacheFile] = [join(WORK, 'main.cjs'), join(WORK, 'main.cache')]
+async function compilePacks(packs: Packs['packs']): Promise<Record<string, string>> {
   mkdirSync(WORK, { recursive: true })
-  // V8 makes other bytes each time.
-  await runStep(
-    WORK,
-    { name: 'compile main.cjs', inputs: [code, process.version], output: cacheFile },
-    () => {
-      const { script, cache } = compile(code, 'main.cjs')
+  const assets: Record<string, string> = {}
+  for (const [pack, code] of Object.entries(packs)) {
+    const [scriptFile, cacheFile] = [join(WORK, `${pack}.cjs`), join(WORK, `${pack}.cache`)]
+    // V8 makes other bytes each time.
+    const inputs = [code, String(compile), process.version]
+    await runStep(WORK, { name: `compile ${pack}.cjs`, inputs, output: cacheFile }, () => {
+      const { script, cache } = compile(code, `${pack}.cjs`)
       writeFileSync(scriptFile, script)
       writeFileSync(cacheFile, cache)
-    },
-  )
-  return { 'main.cjs': scriptFile, 'main.cache': cacheFile }
+    })
+    assets[`${pack}.cjs`] = scriptFile
+    assets[`${pack}.cache`] = cacheFile
+  }
+  return assets
 }
 
 async function checkDependencies(): Promise<void> {
-  const expected = describeDependencies((await bundleProduct()).metafile)
+  const expected = describeDependencies((await bundleProduct()).metafiles)
   if (readFileSync(DEPENDENCIES, 'utf8') === expected) return
   throw new Error(`${DEPENDENCIES} is not what the bundle holds; see what \`npm run build\` changes in it`)
 }

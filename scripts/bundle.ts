@@ -1,10 +1,11 @@
-// CommonJS files out of cmd/podwire and all that it imports, and the account of what npm code is in them.
+// CommonJS out of cmd/podwire and all that it imports, and the account of what npm code is in it.
 
 import { readFileSync } from 'node:fs'
-import { join, sep } from 'node:path'
+import { isBuiltin } from 'node:module'
+import { join, relative, sep } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { Script } from 'node:vm'
-import { build, type Metafile, type Plugin } from 'esbuild'
+import { type BuildOptions, build, type Metafile, type OutputFile, type Plugin } from 'esbuild'
 
 export interface Bundle {
   readonly code: Uint8Array
@@ -36,9 +37,113 @@ const withoutDynamicImports: Plugin = {
   },
 }
 
-/** The script that runs first; see cmd/podwire/start.ts. */
-export function bundleStart(entry: string, version: string): Promise<Bundle> {
-  return bundle(entry, version, [withoutDynamicImports])
+/** The script that runs first, with the places of all modules; see cmd/podwire/start.ts. */
+export function bundleStart(entry: string, version: string, modules: Packs['modules']): Promise<Bundle> {
+  const define = { PODWIRE_MODULES: JSON.stringify(modules) }
+  return bundle(entry, version, { plugins: [withoutDynamicImports], define })
+}
+
+/** Scripts of which each is a part of the product; one that is not needed is not read. */
+export interface Packs {
+  /** Pack → CommonJS, whose exports are the modules' namespaces that others import, by `moduleNames`. */
+  readonly packs: Readonly<Record<string, Uint8Array>>
+  /** Module → where it is found: its pack, and its name among the pack's exports. */
+  readonly modules: Readonly<Record<string, readonly [pack: string, name: string]>>
+  readonly metafiles: readonly Metafile[]
+}
+
+/**
+ * A pack holds the modules whose paths match, and what these import, unless an earlier pack has it: packs come in the
+ * order of how much their start matters.
+ */
+export type PackList = readonly (readonly [pack: string, modules: RegExp])[]
+
+/** All that `entry` reaches, in packs. What is loaded later (`import()`) is found by the loader in cmd/podwire/start.ts. */
+export async function bundlePacks(entry: string, version: string, list: PackList): Promise<Packs> {
+  const graph = (await build({ ...options(entry, version), outfile: 'podwire.js', format: 'esm' })).metafile
+  const packOf = assignPacks(graph, list)
+  const packs: Record<string, Uint8Array> = {}
+  const modules: Record<string, readonly [string, string]> = {}
+  const metafiles: Metafile[] = []
+  for (const [pack] of list) {
+    const shared = sharedModules(graph, packOf, pack)
+    const { code, metafile } = await bundlePack(entry, version, {
+      shared,
+      isInside: (path) => packOf.get(path) === pack,
+    })
+    packs[pack] = code
+    metafiles.push(metafile)
+    for (const [i, path] of shared.entries()) modules[path] = [pack, `m${i}`]
+  }
+  return { packs, modules, metafiles }
+}
+
+function assignPacks({ inputs }: Metafile, list: PackList): Map<string, string> {
+  const packOf = new Map<string, string>()
+  for (const [pack, pattern] of list) {
+    const visit = (path: string): void => {
+      if (packOf.has(path)) return
+      packOf.set(path, pack)
+      for (const one of inputs[path]?.imports ?? [])
+        if (one.kind !== 'dynamic-import' && !one.external) visit(one.path)
+    }
+    const first = Object.keys(inputs).filter((path) => pattern.test(path))
+    if (first.length === 0) throw new Error(`pack "${pack}": no module of ${pattern}`)
+    for (const path of first) visit(path)
+  }
+  return packOf
+}
+
+/** The pack's modules that are asked for by their names: by other packs, or later. */
+function sharedModules({ inputs }: Metafile, packOf: ReadonlyMap<string, string>, pack: string): string[] {
+  const imports = Object.entries(inputs).flatMap(([from, { imports }]) =>
+    imports.map((one) => ({ ...one, from })),
+  )
+  const asked = imports.filter(
+    ({ path, kind, from }) =>
+      packOf.get(path) === pack && (kind === 'dynamic-import' || packOf.get(from) !== pack),
+  )
+  return [...new Set(asked.map(({ path }) => path))].sort()
+}
+
+/** Before the path of a module that the loader knows. */
+const MODULE = 'module:'
+
+interface PackContent {
+  readonly shared: readonly string[]
+  readonly isInside: (path: string) => boolean
+}
+
+async function bundlePack(
+  entry: string,
+  version: string,
+  { shared, isInside }: PackContent,
+): Promise<Bundle> {
+  const outside: Plugin = {
+    name: 'outside',
+    setup({ onResolve, resolve }) {
+      onResolve({ filter: /.*/ }, async ({ path, pluginData, ...rest }) => {
+        if (pluginData === 'resolving' || rest.kind === 'entry-point' || isBuiltin(path)) return undefined
+        const found = await resolve(path, { ...rest, pluginData: 'resolving' })
+        const module =
+          found.namespace === 'file' ? relative(process.cwd(), found.path) : `${found.namespace}:${path}`
+        const isOther = rest.kind === 'dynamic-import' || !isInside(module)
+        return isOther ? { path: `${MODULE}${module}`, external: true } : found
+      })
+    },
+  }
+  const last = isInside(entry) ? [`import './${entry}'`] : [] // it begins to run when it is evaluated
+  const contents = [...shared.map((path, i) => `export * as m${i} from './${path}'`), ...last].join('\n')
+  const { entryPoints: _, plugins, ...common } = options(entry, version)
+  const { outputFiles, metafile } = await build({
+    ...common,
+    stdin: { contents, resolveDir: process.cwd(), sourcefile: 'pack.ts', loader: 'ts' },
+    outfile: 'pack.cjs',
+    format: 'cjs',
+    supported: { 'dynamic-import': false }, // what vm.Script has compiled cannot import()
+    plugins: [...plugins, outside],
+  })
+  return { code: outputOf(outputFiles, entry), metafile }
 }
 
 /**
@@ -47,7 +152,7 @@ export function bundleStart(entry: string, version: string): Promise<Bundle> {
  */
 export function compile(code: Uint8Array, filename: string): { script: Uint8Array; cache: Uint8Array } {
   const text = Buffer.from(code).toString('latin1')
-  const source = `(function (exports, require, module, __filename, __dirname) {${text}\n})`
+  const source = `(function (exports, require, module, __dirname) {${text}\n})`
   setFlagsFromString('--no-lazy')
   const compiled = new Script(source, { filename })
   setFlagsFromString('--lazy') // a cache is only taken by a V8 that has the flags it was made with
@@ -61,22 +166,38 @@ export function compile(code: Uint8Array, filename: string): { script: Uint8Arra
 /**
  * @param entry  file below the project's root, which is the working directory
  * @param version  of Podwire; replaces PODWIRE_VERSION in the source
+ * @param define  more of what is replaced
  */
 export async function bundle(
   entry: string,
   version: string,
-  plugins: readonly Plugin[] = [],
+  { plugins = [], define = {} }: Pick<BuildOptions, 'plugins' | 'define'> = {},
 ): Promise<Bundle> {
+  const common = options(entry, version)
   const { outputFiles, metafile } = await build({
-    entryPoints: [entry],
+    ...common,
     outfile: 'podwire.cjs',
+    format: 'cjs', // the main of a single executable is CommonJS; a dynamic import becomes a lazy call
+    supported: { 'dynamic-import': false },
+    define: { ...common.define, ...define },
+    plugins: [...common.plugins, ...plugins],
+  })
+  return { code: outputOf(outputFiles, entry), metafile }
+}
+
+function outputOf([output]: readonly OutputFile[], entry: string): Uint8Array {
+  if (output === undefined) throw new Error(`bundle "${entry}": esbuild wrote nothing`)
+  return output.contents
+}
+
+function options(entry: string, version: string) {
+  return {
+    entryPoints: [entry],
     bundle: true,
     write: false,
     metafile: true,
-    format: 'cjs', // the main of a single executable is CommonJS; a dynamic import becomes a lazy call
     platform: 'node',
     target: 'node24',
-    supported: { 'dynamic-import': false }, // what vm.Script has compiled cannot import(): builtins are required
     minifySyntax: true,
     keepNames: false, // names stay without it (nothing is renamed), and it would cost a call per function at start
     legalComments: 'none',
@@ -84,17 +205,14 @@ export async function bundle(
       'import.meta.dirname': '"/"', // only used from source
       PODWIRE_VERSION: JSON.stringify(version),
     },
-    plugins: [netlinkBinding, ...plugins],
+    plugins: [netlinkBinding],
     logLevel: 'warning',
-  })
-  const [output] = outputFiles
-  if (output === undefined) throw new Error(`bundle "${entry}": esbuild wrote nothing`)
-  return { code: output.contents, metafile }
+  } as const satisfies BuildOptions
 }
 
 /** The text of deps.txt: every npm file in the bundle, with the bytes that are left of it. */
-export function describeDependencies(metafile: Metafile): string {
-  const packages = npmFiles(metafile)
+export function describeDependencies(metafiles: readonly Metafile[]): string {
+  const packages = npmFiles(metafiles)
   const total = [...packages.values()].flat().reduce((sum, { bytes }) => sum + bytes, 0)
   const lines = [
     '# npm code inside dist/bin/podwire, in bytes. Written by `npm run build`, compared by `npm run check`.',
@@ -111,9 +229,10 @@ interface NpmFile {
   readonly bytes: number
 }
 
-function npmFiles(metafile: Metafile): Map<string, NpmFile[]> {
+function npmFiles(metafiles: readonly Metafile[]): Map<string, NpmFile[]> {
   const packages = new Map<string, NpmFile[]>()
-  const inputs = Object.values(metafile.outputs).flatMap((output) => Object.entries(output.inputs))
+  const outputs = metafiles.flatMap((metafile) => Object.values(metafile.outputs))
+  const inputs = outputs.flatMap((output) => Object.entries(output.inputs))
   for (const [path, { bytesInOutput }] of inputs.sort(([a], [b]) => (a < b ? -1 : 1))) {
     const [, name, file] = /.*node_modules\/((?:@[^/]+\/)?[^/]+)\/(.+)$/.exec(path.replaceAll(sep, '/')) ?? []
     if (name === undefined || file === undefined || bytesInOutput === 0) continue

@@ -11,7 +11,6 @@ import { withUndo } from '../../lib/attach/undoing.ts'
 import { explainExisting } from '../../lib/attach/wire.ts'
 import { ensureBridge, type OnChange } from '../../lib/bridge/bridge.ts'
 import { type PortVlans, portVlanChanges } from '../../lib/bridge/port-vlans.ts'
-import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { encodeResult, type Result } from '../../lib/cni/result.ts'
 import { attachmentKey } from '../../lib/host/attachment-key.ts'
@@ -23,8 +22,6 @@ import { hasSetMac } from '../../lib/host/set-mac.ts'
 import type { Undo } from '../../lib/host/undo.ts'
 import { macFromRandom } from '../../lib/ip/mac.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
-import { NftError } from '../../lib/nftables/error.ts'
-import { addSpoofGuards, removeSpoofGuards } from '../../lib/nftables/spoof-table.ts'
 import type { Link } from '../../lib/rtnl/link.ts'
 import type { Rtnl } from '../../lib/rtnl/rtnl.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
@@ -183,19 +180,8 @@ async function serveAsGateway(
 async function guardMac({ ports, request, attachment, undo }: Wiring): Promise<void> {
   const guards = spoofGuards(attachment, request)
   if (guards.length === 0) return
-  const { nft } = ports.kernel.host
-  undo.push('remove the guard of the MAC', () => removeSpoofGuards(nft, guards))
-  await addSpoofGuards(nft, guards).catch(explainNoBridgeFamily)
-}
-
-/** Where the family has no types of chains, the kernel says ENOENT of the chain. */
-function explainNoBridgeFamily(cause: unknown): never {
-  if (!(cause instanceof NftError) || !['ENOENT', 'EOPNOTSUPP', 'EAFNOSUPPORT'].includes(cause.code))
-    throw cause
-  throw new CniError(CNI_CODE.internal, cause.message, {
-    details: '"macspoofchk" needs nftables for bridges: a kernel with CONFIG_NF_TABLES_BRIDGE',
-    cause,
-  })
+  const { guardMacs } = await import('./mac-guard.ts')
+  await guardMacs(ports.kernel.host.nft, guards, undo)
 }
 
 /** The bridge forwards to a port as soon as the kernel has seen its link come up, a moment after we have asked. */

@@ -26,13 +26,16 @@ export async function findFirewalls(
     to: await findUplinks(rtnl),
   }))
   const legacy = legacyNote(ports)
-  return drops
-    .filter((drop) => drop.families.some((family) => families.has(family)))
-    .map((drop) => {
-      const { owner, remedy } = explainDrop(drop, bridge)
-      const message = `${dropText(drop)} drops what pods on ${bridge} send out of the node: it is of ${owner}`
-      return { code: CNI_CODE.limitedConnectivity, message, remedy: `${remedy}${legacy}` }
-    })
+  return (
+    drops
+      // Where cni-firewall has its rule, pods are not dropped.
+      .filter((drop) => !drop.isPassed && drop.families.some((family) => families.has(family)))
+      .map((drop) => {
+        const { owner, remedy } = explainDrop(drop, bridge)
+        const message = `${dropText(drop)} drops what pods on ${bridge} send out of the node: it is of ${owner}`
+        return { code: CNI_CODE.limitedConnectivity, message, remedy: `${remedy}${legacy}` }
+      })
+  )
 }
 
 /** Said to who is looking at firewalls anyway: by itself it is no reason not to be ready. */

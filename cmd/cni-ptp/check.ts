@@ -2,6 +2,7 @@
 
 import { changedLater } from '../../lib/attach/changed-later.ts'
 import { checkAddressing, isSameRoute } from '../../lib/attach/check-addressing.ts'
+import { findLostSharing, listSettled, toProblems } from '../../lib/attach/damage.ts'
 import { differences } from '../../lib/attach/drift.ts'
 import { type Comparison, checkInterface } from '../../lib/attach/interface-plugin.ts'
 import { masqueradeEntries } from '../../lib/attach/masquerade.ts'
@@ -11,6 +12,7 @@ import {
   findDelegateProblem,
   findNftablesProblem,
   findStoreProblem,
+  type Problem,
   requireReady,
 } from '../../lib/attach/readiness.ts'
 import { findRecord } from '../../lib/attach/recorded.ts'
@@ -24,11 +26,10 @@ import { isAlreadyExists } from '../../lib/netlink/error.ts'
 import { addMasquerade, checkMasquerade } from '../../lib/nftables/podwire-table.ts'
 import { formatRoute } from '../../lib/rtnl/format.ts'
 import type { Link } from '../../lib/rtnl/link.ts'
-import { hostSysctls } from '../../lib/veth/pod-link.ts'
 import { recorded } from './del.ts'
 import { parseNetconf } from './netconf.ts'
 import { addressingOf, hostChanges, hostRoutes } from './plan.ts'
-import { PLUGIN, type PtpRecord } from './record.ts'
+import { hostEndSysctls, PLUGIN, type PtpRecord } from './record.ts'
 
 export function check(ports: Ports, request: Request): Promise<void> {
   parseNetconf(request)
@@ -72,7 +73,7 @@ async function compareHostEnd({ rtnl, sysctl }: Namespace, record: PtpRecord): P
   const name = `host interface ${record.hostIfname}`
   const link = await rtnl.findLink(record.hostIfname)
   if (link === undefined) return [`${name} is gone`]
-  const drifted = hostSysctls(link.name).filter(({ key, value }) => (sysctl.find(key) ?? value) !== value)
+  const drifted = hostEndSysctls(link.name).filter(({ key, value }) => (sysctl.find(key) ?? value) !== value)
   return [
     ...differences(name, [
       ['kind', 'veth', link.kind],
@@ -110,12 +111,20 @@ function compareForwarding({ sysctl }: Namespace, record: PtpRecord): string[] {
     .map(({ key }) => `forwarding is off (net/${key})`)
 }
 
-/** Whether the next ADD would work. */
+async function findDamages(ports: Ports, request: Request): Promise<Problem[]> {
+  return toProblems(await findLostSharing(ports, listSettled<PtpRecord>(ports, request, PLUGIN)))
+}
+
+/** Whether the next ADD would work, and whether the pods there are suffer. */
 export async function status(ports: Ports, request: Request): Promise<void> {
   const { ipMasq, ipam } = parseNetconf(request)
+  const store = findStoreProblem(ports)
+  const nftables = ipMasq ? await findNftablesProblem(ports, 'ipMasq needs') : []
+  const canLook = store.length + nftables.length === 0
   requireReady([
-    ...findStoreProblem(ports),
-    ...(ipMasq ? await findNftablesProblem(ports, 'ipMasq needs') : []),
+    ...store,
+    ...nftables,
+    ...(canLook ? await findDamages(ports, request) : []),
     ...(await findDelegateProblem(ports, request, ipam)),
   ])
 }
@@ -141,7 +150,7 @@ export async function repair(ports: Ports, request: Request): Promise<Repair> {
 async function mendHostEnd({ rtnl, sysctl }: Namespace, record: PtpRecord): Promise<void> {
   const link = await rtnl.findLink(record.hostIfname)
   if (link?.mac !== record.hostMac) return
-  sysctl.set(...hostSysctls(link.name))
+  sysctl.set(...hostEndSysctls(link.name))
   await rtnl.apply({ change: 'set link', link: link.index, set: { mtu: record.mtu, up: true } })
   for (const change of hostChanges(link.index, record)) {
     await rtnl.apply(change).catch((error: unknown) => {

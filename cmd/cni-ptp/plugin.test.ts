@@ -57,6 +57,7 @@ test('ADD wires node and pod, CHECK sees it, DEL takes it away', async (t) => {
   for (const text of [
     'sysctl ipv4/conf/all/forwarding 1',
     'sysctl ipv6/conf/veth01020304/accept_ra 0',
+    'sysctl ipv6/conf/veth01020304/accept_dad 0',
     '10.1.0.5 comment "net pod-1 eth0"',
   ])
     t.match(scene.dump(), text)
@@ -208,6 +209,23 @@ test('GC takes away what is not valid, recorded or not', async (t) => {
   t.match(scene.dump(), /link veth01020304/)
   await plugin.gc?.(scene.ports, scene.request('GC', { ...NETCONF, 'cni.dev/valid-attachments': [] }))
   t.notMatch(scene.dump(), /veth|elements|attachment/)
+})
+
+test('STATUS says that pods suffer, and repair ends it', async (t) => {
+  const scene = start()
+  await add(scene)
+  const status = () => plugin.status?.(scene.ports, scene.request('STATUS', NETCONF)) ?? Promise.resolve()
+  await scene.kernel.host.nft.apply([{ verb: 'destroy', table: podwireTable }])
+  scene.kernel.host.sysctl.set({ key: 'ipv4/ip_forward', value: '0' })
+  await status() // it may be in the making
+  scene.nowMs += 60_000
+  await t.rejects(status(), {
+    code: 51,
+    message: /postrouting: missing.*forwarding is off/,
+    details: 'podwire repair',
+  })
+  await plugin.repair?.(scene.ports, scene.request('CHECK', NETCONF))
+  await status()
 })
 
 test('STATUS says what stands in the way of the next ADD', async (t) => {

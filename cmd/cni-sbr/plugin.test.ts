@@ -230,3 +230,30 @@ test('DEL takes back what an ADD left that was killed at any moment', async (t) 
   )
   t.ok(moments > 5, `${moments} moments`)
 })
+
+test('of two interfaces that chose one table at the same moment, the second gives up', async (t) => {
+  const scene = await start()
+  const request = scene.request('ADD', NETCONF, { prevResult: RESULT })
+  const { attachments } = scene.ports
+  const list = attachments.list.bind(attachments)
+  let asked = 0
+  // The other's record appears between planning and doing.
+  attachments.list = (filter) => {
+    asked += 1
+    if (asked > 1)
+      attachments.put({
+        plugin: 'cni-sbr',
+        network: 'net',
+        containerId: 'pod-1',
+        ifname: 'eth1',
+        netns: NETNS,
+        record: { routesTo: [101] },
+        bootId: scene.ports.bootId,
+        createdAtMs: 0,
+        isComplete: false,
+      })
+    return list(filter)
+  }
+  await t.rejects(plugin.add(scene.ports, request), { code: 11, message: /^routing table 101 is taken/ })
+  t.notMatch(scene.dump(), 'rule')
+})

@@ -4,6 +4,7 @@ import type { ChainedPlugin } from '../../lib/attach/chained.ts'
 import { isSameRoute } from '../../lib/attach/check-addressing.ts'
 import { findRecordedPod } from '../../lib/attach/recorded-pod.ts'
 import { fromRouteRecord, type RouteRecord } from '../../lib/attach/route-record.ts'
+import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import type { Result } from '../../lib/cni/result.ts'
 import { Failures } from '../../lib/host/failures.ts'
@@ -39,6 +40,7 @@ async function make(
   request: Request,
   { record, prevResult }: { record: SbrRecord; prevResult: Result },
 ): Promise<Result> {
+  requireOwnTables(ports, request, record)
   await inPodNamespace(ports.kernel, request, async ({ rtnl }) => {
     for (const route of tableRoutesOf(record)) await addUnlessThere(rtnl, route)
     await rtnl.apply(...rulesOf(record).map((rule) => ({ change: 'add rule', rule }) as const))
@@ -46,6 +48,25 @@ async function make(
       await rtnl.apply({ change: 'delete route', route })
   })
   return prevResult
+}
+
+/**
+ * Two interfaces of one pod that are added at the same moment may have chosen the same table. Both are recorded by now,
+ * so one of them sees it here, or both; a table that the config names may be shared.
+ *
+ * @throws CniError 11
+ */
+function requireOwnTables({ attachments }: Ports, request: Request, { routesTo }: SbrRecord): void {
+  if (parseNetconf(request).table !== undefined) return
+  const { name: network, containerId, ifname } = request
+  const others = attachments
+    .list({ plugin: sourceRouting.plugin, containerId })
+    .filter((other) => other.network !== network || other.ifname !== ifname)
+  const taken = others.flatMap(({ record }) => (record as SbrRecord).routesTo)
+  const shared = routesTo.find((table) => taken.includes(table))
+  if (shared === undefined) return
+  const message = `routing table ${shared} is taken by another interface of this pod at this moment`
+  throw new CniError(CNI_CODE.tryAgainLater, message, { details: 'try again, or name the table in "table"' })
 }
 
 async function compare(ports: Ports, request: Request, { record }: { record: SbrRecord }): Promise<string[]> {

@@ -30,6 +30,8 @@ export interface Call {
   readonly args?: string
   readonly cniVersion?: string
   readonly outer?: object
+  /** More variables. */
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 /** The error object, or what was printed; undefined for nothing. */
@@ -61,6 +63,7 @@ export class World {
       CNI_IFNAME: ifname,
       CNI_ARGS: args,
       CNI_PATH: '/opt/cni/bin',
+      ...call.environment,
     }
     const stdin = JSON.stringify({
       cniVersion,

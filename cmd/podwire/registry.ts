@@ -5,6 +5,7 @@ import type { Ports } from '../../lib/host/ports.ts'
 import { plugin as bandwidth } from '../cni-bandwidth/plugin.ts'
 import { plugin as bridge } from '../cni-bridge/plugin.ts'
 import { plugin as dummy } from '../cni-dummy/plugin.ts'
+import { plugin as firewall } from '../cni-firewall/plugin.ts'
 import { plugin as hostDevice } from '../cni-host-device/plugin.ts'
 import { plugin as ipvlan } from '../cni-ipvlan/plugin.ts'
 import { plugin as loopback } from '../cni-loopback/plugin.ts'
@@ -24,17 +25,18 @@ export const PLUGINS: readonly Plugin<Ports>[] = [
   hostLocal,
   ipamStatic,
   loopback,
-  bandwidth,
   portmap,
-  dummy,
-  hostDevice,
-  ipvlan,
-  macvlan,
+  bandwidth,
+  firewall,
+  tuning,
   ptp,
   sbr,
-  tuning,
+  macvlan,
+  ipvlan,
   vlan,
   vrf,
+  dummy,
+  hostDevice,
 ]
 
 export const PLUGIN_NAMES: readonly string[] = PLUGINS.map(({ name }) => name)
@@ -42,17 +44,18 @@ export const PLUGIN_NAMES: readonly string[] = PLUGINS.map(({ name }) => name)
 /** Names that clients have fixed in their configs, and the plugin of ours that serves under each. */
 export const UPSTREAM_NAMES: Readonly<Record<string, string>> = {
   bridge: bridge.name,
-  portmap: portmap.name,
+  bandwidth: bandwidth.name,
   dummy: dummy.name,
+  firewall: firewall.name,
   'host-device': hostDevice.name,
   'host-local': hostLocal.name,
   ipvlan: ipvlan.name,
   loopback: loopback.name,
   macvlan: macvlan.name,
+  portmap: portmap.name,
   ptp: ptp.name,
   sbr: sbr.name,
   static: ipamStatic.name,
-  bandwidth: bandwidth.name,
   tuning: tuning.name,
   vlan: vlan.name,
   vrf: vrf.name,

@@ -1,6 +1,6 @@
 // The script that Node.js runs in the executable: the smallest part of Podwire. VERSION and the about text are
-// answered from here; all else is in a second script, which is loaded with its machine code cached
-// (scripts/bundle.ts makes both; from source, main.ts is all there is).
+// answered from here; all else is in packs, scripts that are loaded with their machine code cached when something of
+// them is needed (scripts/bundle.ts makes them; from source, main.ts is all there is).
 
 import { basename } from 'node:path'
 import { getRawAsset } from 'node:sea'
@@ -10,16 +10,20 @@ import { findPlugin } from './registry.ts'
 import { writeAll } from './stdio.ts'
 import { version } from './version.ts'
 
-/** Assets of the executable. */
-const MAIN_SCRIPT = 'main.cjs'
-const MAIN_CACHE = 'main.cache'
+/** Put in by scripts/bundle.ts: of each module that is asked for by name its pack, and its name in there. */
+declare const PODWIRE_MODULES: Readonly<Record<string, readonly [pack: string, name: string]>>
+
+const MODULE = 'module:'
+const FIRST_PACK = 'attach'
 
 async function start(): Promise<void> {
   const name = basename(process.argv0)
   const plugin = findPlugin(name)
   const { CNI_COMMAND: command = '' } = process.env
-  if (plugin === undefined || process.argv[2] === 'daemon' || (command !== '' && command !== 'VERSION'))
-    return loadMain()
+  if (plugin === undefined || process.argv[2] === 'daemon' || (command !== '' && command !== 'VERSION')) {
+    openPack(FIRST_PACK) // main.ts is in it, and begins
+    return
+  }
   const nothing = () => Promise.reject(new Error(`${command} opens nothing`))
   const { stdout, stderr, exitStatus } = await invoke(
     plugin,
@@ -31,13 +35,37 @@ async function start(): Promise<void> {
   process.exit((await writeAll(1, stdout)) ? exitStatus : 1)
 }
 
-function loadMain(): void {
-  const source = Buffer.from(getRawAsset(MAIN_SCRIPT)).toString('latin1') // the bundler escapes what is not ASCII
-  const script = new Script(source, {
-    filename: MAIN_SCRIPT,
-    cachedData: Buffer.from(getRawAsset(MAIN_CACHE)),
-  })
-  script.runInThisContext()(exports, require, module, __filename, __dirname)
+type Require = (id: string) => unknown
+type Pack = (
+  exports: Namespaces,
+  require: Require,
+  module: { exports: Namespaces },
+  __dirname: string,
+) => void
+type Namespaces = Readonly<Record<string, unknown>>
+
+const packs = new Map<string, { exports: Namespaces }>()
+
+/** `require` of the packs. */
+function requireModule(id: string): unknown {
+  if (!id.startsWith(MODULE)) return require(id)
+  const [pack, name] = PODWIRE_MODULES[id.slice(MODULE.length)] ?? []
+  if (pack === undefined || name === undefined) throw new Error(`no pack has ${id}`)
+  return openPack(pack)[name]
+}
+
+/** With its machine code: V8 compiles nothing. */
+function openPack(pack: string): Namespaces {
+  const known = packs.get(pack)
+  if (known !== undefined) return known.exports
+  const filename = `${pack}.cjs`
+  const source = Buffer.from(getRawAsset(filename)).toString('latin1') // the bundler escapes what is not ASCII
+  const cachedData = Buffer.from(getRawAsset(`${pack}.cache`))
+  const module = { exports: {} as Namespaces }
+  packs.set(pack, module)
+  const run = new Script(source, { filename, cachedData }).runInThisContext() as Pack
+  run(module.exports, requireModule, module, __dirname)
+  return module.exports
 }
 
 start().catch((error: unknown) => {

@@ -12,6 +12,8 @@ export interface Contestant {
   readonly hostLocal: string
   /** Of a plugin, by its name in upstream's suite. */
   readonly typeOf: (plugin: string) => string
+  /** Its plugins ask a daemon, which each node then has. */
+  readonly hasDaemon?: true
   /** `network address container/interface`, of all networks below the directory, in order. */
   readonly listLeases: (dataDir: string) => string[]
   /** What the store of attachments still knows. */

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Contestant } from './contestant.ts'
+import { TestDaemon } from './daemon.ts'
 import { type Exit, mustRun, type RunOptions, run } from './process.ts'
 
 export interface Namespace {
@@ -26,6 +27,9 @@ export class TestNode implements Namespace {
   readonly directory: string
   readonly dataDir: string
   readonly stateDir: string
+  /** Of the daemon, where the contestant has one. */
+  readonly socketPath: string
+  #daemon: TestDaemon | undefined
   readonly #namespaces: string[] = []
 
   private constructor(contestant: Contestant) {
@@ -33,6 +37,7 @@ export class TestNode implements Namespace {
     this.directory = mkdtempSync(join(tmpdir(), 'pw-conformance-'))
     this.dataDir = join(this.directory, 'networks')
     this.stateDir = join(this.directory, 'state')
+    this.socketPath = join(this.directory, 'podwire.sock')
     this.name = `pwc-${randomBytes(4).toString('hex')}`
     this.path = pathOf(this.name)
   }
@@ -42,7 +47,17 @@ export class TestNode implements Namespace {
     await node.#addNamespace(node.name)
     // A new namespace takes this over from the machine, on which someone may have switched it on.
     await node.must('sh', '-c', 'ip link set lo up; echo 0 >/proc/sys/net/ipv4/ip_forward')
+    if (contestant.hasDaemon) node.#daemon = await TestDaemon.start(node)
     return node
+  }
+
+  get daemon(): TestDaemon | undefined {
+    return this.#daemon
+  }
+
+  async restartDaemon(): Promise<TestDaemon> {
+    this.#daemon = await TestDaemon.start(this)
+    return this.#daemon
   }
 
   async addPod(label: string): Promise<Namespace> {
@@ -88,6 +103,7 @@ export class TestNode implements Namespace {
   }
 
   async remove(): Promise<void> {
+    await this.#daemon?.end('SIGKILL')
     for (const name of this.#namespaces.splice(0)) await mustRun('ip', 'netns', 'del', name)
     rmSync(this.directory, { recursive: true })
   }

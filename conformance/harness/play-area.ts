@@ -4,12 +4,28 @@ import { t as root, type Test, test } from 'tap'
 import { AREAS, type Area } from '../areas.ts'
 import { type Case, formatOutcome, type Outcome, play, skipOf } from './case.ts'
 import { podwire } from './contestant.ts'
+import { shimmed } from './daemon.ts'
 import { isUpdate, readExpected, writeExpected } from './expected.ts'
 
 /** Two at a time: a play mostly waits for the processes that it started. */
 const JOBS = 2
 /** Of a file of tests; only a hang, never a slow machine, is to end it. */
 export const DEADLINE_MS = 600_000
+
+/** The same cases by the same texts, by plugins that ask a daemon: it makes no difference. */
+export function playWithDaemon(...areas: readonly Area[]): void {
+  root.setTimeout(DEADLINE_MS)
+  root.jobs = JOBS
+  for (const area of areas) {
+    const expected = readExpected(area)
+    for (const one of AREAS[area] as readonly Case[]) {
+      test(one.title, { timeout: DEADLINE_MS, skip: skipOf(one) }, async (t) => {
+        const outcome = await play(one, shimmed())
+        judge(t, outcome, { outcomes: new Map(), one, expected: expected.get(one.title) })
+      })
+    }
+  }
+}
 
 export function playArea(area: Area): void {
   const cases: readonly Case[] = AREAS[area]

@@ -34,6 +34,7 @@ export function callPlugin(node: TestNode, call: Call): Promise<Exit> {
     CNI_ARGS: args,
     CNI_PATH: directories.join(':'),
     PODWIRE_STATE_DIR: node.stateDir,
+    ...(node.contestant.hasDaemon ? { PODWIRE_SOCKET: node.socketPath } : {}),
     ...call.environment,
   }
   const program = join(directories[0] ?? '', type)

@@ -1,6 +1,7 @@
 // One case of the fuzzer: an environment and a config, mutated with knowledge of their structure.
 
 import type { Json } from '../harness/flatten.ts'
+import { chainedSeeds } from './fuzz-chained.ts'
 import {
   type JsonObject,
   KEYS,
@@ -14,7 +15,7 @@ import {
 import type { Random } from './random.ts'
 
 export interface FuzzCase {
-  readonly plugin: 'cni-bridge' | 'ipam-host-local'
+  readonly plugin: string
   readonly environment: Readonly<Record<string, string>>
   readonly stdin: string
   /** Another pod of the network "net" is there. */
@@ -24,14 +25,15 @@ export interface FuzzCase {
 const HUGE = 100_000
 
 export function generate(random: Random, places: Places): FuzzCase {
-  const config = random.pick(seedConfigs(places))
+  const chained = random.chance(0.3) ? random.pick(chainedSeeds(places)) : undefined
+  const config = chained?.config ?? random.pick(seedConfigs(places))
   const verb = random.chance(0.6) ? 'ADD' : random.pick(VERBS)
   if (random.chance(0.3)) config['cniVersion'] = random.pick(VERSIONS)
   const mutations = random.pick([0, 0, 1, 1, 1, 1, 2, 2, 3, 5, 8])
   for (let nth = 0; nth < mutations; nth++) mutateJson(random, config)
   const text = JSON.stringify(config)
   return {
-    plugin: random.chance(0.65) ? 'cni-bridge' : 'ipam-host-local',
+    plugin: chained?.plugin ?? (random.chance(0.65) ? 'cni-bridge' : 'ipam-host-local'),
     environment: environmentOf(random, verb, places),
     stdin: random.chance(0.1) ? mutateText(random, text) : text,
     resident: random.chance(0.5),

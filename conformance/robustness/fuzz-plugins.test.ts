@@ -16,6 +16,7 @@ import { Random } from './random.ts'
 
 const CASES = isLong ? 5_000 : 120
 const NETNS = '/run/netns/pod-1'
+const VERSIONS = ['0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const
 /** Played at length in fuzz.test.ts. */
 const ELSEWHERE = ['cni-bridge', 'ipam-host-local']
 
@@ -35,10 +36,28 @@ const PREV_RESULT = {
 /** A config that works, for each plugin; those that are not here get `prevResult` and nothing else. */
 const SEEDS: Readonly<Record<string, Json>> = {
   'cni-dummy': { ipam: IPAM },
+  'cni-firewall': {
+    ingressPolicy: 'isolated',
+    iptablesAdminChainName: 'CNI-ADMIN',
+    backend: 'iptables',
+    firewalldZone: 'trusted',
+    prevResult: PREV_RESULT,
+  },
   'cni-host-device': { device: 'up0', ipam: IPAM },
   'cni-ipvlan': { master: 'up0', mode: 'l2', ipam: IPAM },
   'cni-loopback': {},
   'cni-macvlan': { master: 'up0', mode: 'bridge', mtu: 1400, mac: '02:00:00:00:00:07', ipam: IPAM },
+  'cni-portmap': {
+    snat: true,
+    masqAll: false,
+    runtimeConfig: {
+      portMappings: [
+        { hostPort: 8080, containerPort: 80, protocol: 'tcp' },
+        { hostPort: 53, containerPort: 53, protocol: 'udp', hostIP: '192.0.2.1' },
+      ],
+    },
+    prevResult: PREV_RESULT,
+  },
   'cni-ptp': { ipMasq: true, mtu: 1400, dns: { nameservers: ['10.1.0.53'] }, ipam: IPAM },
   'cni-sbr': { table: 100, gateways: ['10.1.0.1'], addSourceHints: true, prevResult: PREV_RESULT },
   'cni-tuning': {
@@ -144,7 +163,7 @@ async function play(plugin: Plugin<Ports>, random: Random): Promise<{ isAdded: b
   const config = {
     ...(typeof mutated === 'object' ? mutated : {}),
     ...(isToldRight ? { prevResult: PREV_RESULT } : {}),
-    cniVersion: random.pick(['0.3.1', '1.0.0', '1.1.0']),
+    cniVersion: random.pick(VERSIONS.filter((version) => plugin.supportedVersions.includes(version))),
     name: 'net',
   }
   const stdin = JSON.stringify(config)

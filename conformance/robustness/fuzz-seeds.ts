@@ -166,6 +166,17 @@ export const KEYS = [
     'capabilities',
     'disableCheck',
   ],
+  ...['runtimeConfig', 'portMappings', 'hostPort', 'containerPort', 'protocol', 'hostIP', 'HOSTIP', 'snat'],
+  ...[
+    'masqAll',
+    'backend',
+    'markMasqBit',
+    'externalSetMarkChain',
+    'conditionsV4',
+    'ingressPolicy',
+    'interfaces',
+  ],
+  ...['iptablesAdminChainName', 'firewalldZone'],
   ...['__proto__', 'constructor', 'toString', 'length', 'hasOwnProperty', ''],
 ]
 
@@ -269,6 +280,7 @@ export const TEXTS = [
     '%s%n',
     "'; DROP TABLE leases; --",
   ],
+  ...['tcp', 'UDP', 'sctp', 'icmp', 'open', 'same-bridge', 'isolated', 'firewalld', 'hostports', 'CNI-ADMIN'],
   ...VERSIONS,
   ...['1.2.0', '2.0.0', '1.0', 'v1.0.0', '1.0.0-rc1', '99999999999999999999.0.0'],
 ]

@@ -9,12 +9,7 @@ import type { Ports } from '../host/ports.ts'
 import type { Undo } from '../host/undo.ts'
 import { IpAddress } from '../ip/address.ts'
 import { Prefix } from '../ip/prefix.ts'
-import {
-  addMasquerade,
-  listMasquerade,
-  type MasqueradeEntry,
-  removeMasquerade,
-} from '../nftables/podwire-table.ts'
+import type { MasqueradeEntry } from '../nftables/podwire-table.ts'
 import type { Attachment } from '../state/attachments.ts'
 
 /** Of a record: an address that leaves under the node's, with the subnet in which it does not. */
@@ -22,6 +17,9 @@ export interface MasqueradeRecord {
   readonly address: string
   readonly subnet: string
 }
+
+/** Loaded when a pod is masqueraded. */
+const loadTable = () => import('../nftables/podwire-table.ts')
 
 type Owner = Pick<Request, 'name' | 'containerId' | 'ifname'>
 
@@ -46,6 +44,7 @@ export async function masquerade(
   { plugin, records, undo }: { plugin: string; records: readonly MasqueradeRecord[]; undo: Undo },
 ): Promise<void> {
   if (records.length === 0) return
+  const { addMasquerade, removeMasquerade } = await loadTable()
   const { nft } = ports.kernel.host
   const entries = masqueradeEntries(records, request)
   undo.push('remove the masquerade elements', () => removeMasquerade(nft, entries))
@@ -55,6 +54,7 @@ export async function masquerade(
 
 /** The table was not as we make it: flushed, most likely, and with it went what other pods had there. */
 async function restoreOthers(ports: Ports, request: Request, plugin: string): Promise<void> {
+  const { addMasquerade, removeMasquerade } = await loadTable()
   const { nft } = ports.kernel.host
   const entries = listOtherEntries(ports, request, plugin)
   await addMasquerade(nft, entries)
@@ -91,7 +91,9 @@ export async function unmasquerade(
   request: Request,
   records: readonly MasqueradeRecord[],
 ): Promise<void> {
-  if (records.length > 0) await removeMasquerade(kernel.host.nft, masqueradeEntries(records, request))
+  if (records.length === 0) return
+  const { removeMasquerade } = await loadTable()
+  await removeMasquerade(kernel.host.nft, masqueradeEntries(records, request))
 }
 
 /** What was translated would be so for the next pod of the address. To look costs milliseconds, so only then. */
@@ -105,6 +107,7 @@ export async function forgetPodConnections(
 
 /** Of an attachment that is not recorded: by the owner that is written on the elements. */
 export async function removeOwnedMasquerade({ kernel }: Ports, request: Request): Promise<void> {
+  const { listMasquerade, removeMasquerade } = await loadTable()
   const { nft } = kernel.host
   const owner = ownerOf(request)
   const entries = (await listMasquerade(nft)).filter(({ comment }) => comment === owner)

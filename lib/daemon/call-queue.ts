@@ -42,18 +42,19 @@ export class CallQueue {
     this.#isScheduled = true
     setImmediate(() => {
       this.#isScheduled = false
-      this.#beginNext()
-      this.#schedule()
+      if (this.#beginNext()) this.#schedule()
     })
   }
 
-  #beginNext(): void {
+  /** @returns false when all that wait, wait for what runs: its end schedules them */
+  #beginNext(): boolean {
     const index = this.#waiting.findIndex(({ key }) => key === undefined || !this.#busy.has(key))
     const [next] = index < 0 ? [] : this.#waiting.splice(index, 1)
-    if (next === undefined) return
+    if (next === undefined) return false
     this.#running++
     if (next.key !== undefined) this.#busy.add(next.key)
     next.begin().finally(() => this.#end(next))
+    return true
   }
 
   #end({ key }: Waiting): void {

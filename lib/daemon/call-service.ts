@@ -2,18 +2,16 @@
 // What this process cannot do in the caller's place, it leaves to the caller.
 
 import type { Socket } from 'node:net'
-import { createDelegateExec } from '../cni/delegate-exec.ts'
-import { CNI_CODE, CniError, encodeError } from '../cni/errors.ts'
+import { lazyDelegateExec } from '../cni/lazy-delegate-exec.ts'
 import type { Plugin } from '../cni/plugin.ts'
 import { invoke } from '../cni/skel.ts'
-import { NEWEST_VERSION } from '../cni/versions.ts'
 import { type CallKey, type CallLocks, callKey } from '../host/call-lock.ts'
 import type { Ports } from '../host/ports.ts'
 import { stateDirOf } from '../host/state-dir.ts'
 import { callFields } from '../log/log.ts'
 import { CallQueue, type QueueState } from './call-queue.ts'
 import type { CallMetrics } from './metrics.ts'
-import type { Call, CallerFacts } from './protocol.ts'
+import { type Call, NOTHING, PLACES } from './protocol.ts'
 import type { Answer, Client, Service } from './server.ts'
 
 export interface CallServiceOptions {
@@ -21,8 +19,10 @@ export interface CallServiceOptions {
   readonly locks: CallLocks
   readonly findPlugin: (name: string) => Plugin<Ports> | undefined
   readonly metrics: CallMetrics
-  /** Ours: a caller in other namespaces means other things by the same names. */
-  readonly facts: CallerFacts
+  /** The text of our link /proc/self/ns/net: a caller in another network means another node. */
+  readonly netns: string
+  /** Device and inode of what is behind a path here, as in the call. */
+  readonly identify: (path: string) => string
   /** As PODWIRE_STATE_DIR; a caller that names another has other records. */
   readonly stateDir: string
   readonly version: string
@@ -32,6 +32,9 @@ export interface CallServiceOptions {
 }
 
 const LIMIT = 64
+
+/** Of what delegates write to their stderr, for the caller's; more would be ours to keep. */
+const MAX_STDERR_BYTES = 1 << 20
 
 /** A delegate that is ours under another path would come back to the daemon, which waits for it. */
 export const NO_DAEMON = 'PODWIRE_NO_DAEMON'
@@ -76,11 +79,14 @@ export class CallService implements Service {
     this.#options.serveHttp(socket)
   }
 
-  #obstacle({ netns, mountns, environment }: Call): string | undefined {
-    const { facts, stateDir } = this.#options
+  #obstacle({ netns, places, environment }: Call): string | undefined {
+    const { stateDir, identify } = this.#options
     if (this.#isDraining && environment['CNI_COMMAND'] === 'ADD') return 'the daemon is stopping'
-    if (netns !== facts.netns) return `the caller is in ${netns}, the daemon in ${facts.netns}`
-    if (mountns !== facts.mountns) return `the caller is in ${mountns}, the daemon in ${facts.mountns}`
+    if (netns !== this.#options.netns)
+      return `the caller is in ${netns}, the daemon in ${this.#options.netns}`
+    const paths = [...PLACES, environment['CNI_NETNS'] ?? '']
+    const other = paths.find((path, i) => places[i] !== (path === '' ? NOTHING : identify(path)))
+    if (other !== undefined) return `${other} is something else to the caller`
     if (stateDirOf(environment) !== stateDir) return 'the caller has another PODWIRE_STATE_DIR'
     if (environment['PODWIRE_LOG'] || environment['PODWIRE_TRACE']) return 'the caller wants a log of its own'
     return hasRelativePath(environment)
@@ -94,8 +100,7 @@ export class CallService implements Service {
       { plugin: call.plugin, ...callFields(call.environment), why },
       'left to the caller',
     )
-    const error = new CniError(CNI_CODE.tryAgainLater, `the daemon does not serve this call: ${why}`)
-    return { refusal: encodeError(error, NEWEST_VERSION) }
+    return { refusal: why }
   }
 
   async #run(call: Call, running: Running): Promise<Answer> {
@@ -103,8 +108,8 @@ export class CallService implements Service {
     const { key, client } = running
     // It was given up before it began; its caller does it itself, or has no use for it.
     if (client.isGone) return { refusal: 'the caller is gone' }
-    if (key !== undefined && !locks.acquire(key))
-      return this.#refuse(call, 'another process is at this attachment')
+    const why = key && whyLocked(locks, key)
+    if (why !== undefined) return this.#refuse(call, why)
     try {
       return await this.#invoke(call, running)
     } finally {
@@ -116,8 +121,8 @@ export class CallService implements Service {
     const { ports, version } = this.#options
     const environment = { ...call.environment, [NO_DAEMON]: '1' }
     const log = ports.log.child({ plugin: call.plugin, ...callFields(environment) })
-    const written: Uint8Array[] = []
-    const exec = createDelegateExec({ stderr: (chunk) => written.push(chunk) })
+    const stderr = new Beginning(MAX_STDERR_BYTES)
+    const exec = lazyDelegateExec({ stderr: (chunk) => stderr.add(chunk) })
     const own = portsOfCall(ports, { log, delegates: { ...ports.delegates, exec } })
     const invocation = { environment, readStdin: () => call.stdin }
     const beganAt = performance.now()
@@ -125,7 +130,7 @@ export class CallService implements Service {
     const durationMs = Math.round((performance.now() - beganAt) * 1000) / 1000
     if (outcome.exitStatus === 0) log.info({ durationMs }, 'done')
     else log.error({ durationMs, answer: outcome.stdout }, 'refused')
-    return { ...outcome, stderr: Buffer.concat(written).toString() + outcome.stderr }
+    return { ...outcome, stderr: stderr.text() + outcome.stderr }
   }
 }
 
@@ -151,6 +156,35 @@ function portsOfCall(ports: Ports, own: Pick<Ports, 'log' | 'delegates'>): Ports
       return ports.bootId
     },
     close: () => undefined,
+  }
+}
+
+/** @returns undefined when the lock is had */
+function whyLocked(locks: CallLocks, key: CallKey): string | undefined {
+  try {
+    return locks.acquire(key) ? undefined : 'another process is at this attachment'
+  } catch (error) {
+    return `its lock cannot be had: ${error instanceof Error ? error.message : String(error)}`
+  }
+}
+
+/** The first bytes of what is written. */
+class Beginning {
+  readonly #chunks: Uint8Array[] = []
+  #room: number
+
+  constructor(bytes: number) {
+    this.#room = bytes
+  }
+
+  add(chunk: Uint8Array): void {
+    const kept = chunk.subarray(0, this.#room)
+    if (kept.length > 0) this.#chunks.push(kept)
+    this.#room -= kept.length
+  }
+
+  text(): string {
+    return Buffer.concat(this.#chunks).toString()
   }
 }
 

@@ -1,7 +1,7 @@
 // The daemon's life: it takes back what a crash left half made, listens, says that it is ready, serves; when told to
 // stop it attaches nothing new, finishes what runs, and ends.
 
-import { readdirSync, readlinkSync } from 'node:fs'
+import { readdirSync, readlinkSync, statSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Plugin } from '../cni/plugin.ts'
 import { CallLocks, LOCKS_FILE } from '../host/call-lock.ts'
@@ -10,6 +10,7 @@ import { loadNative } from '../native/native.ts'
 import { CallService } from './call-service.ts'
 import { createHttpEndpoint } from './http.ts'
 import { CallMetrics, formatMetrics } from './metrics.ts'
+import { NOTHING } from './protocol.ts'
 import { type Recovery, recover } from './recover.ts'
 import { DaemonServer } from './server.ts'
 
@@ -24,6 +25,18 @@ export interface DaemonOptions {
   readonly path: readonly string[]
 }
 
+/** As native/shim.c does: what cannot be looked at (ELOOP, ENAMETOOLONG, …) is nothing. */
+function identify(path: string): string {
+  try {
+    const { dev, ino } = statSync(path, { bigint: true })
+    return `${dev.toString(16)}:${ino.toString(16)}`
+  } catch {
+    return NOTHING
+  }
+}
+
+/** How often the event loop is looked at, which an idle daemon pays for. */
+const DELAY_RESOLUTION_MS = 20
 const NS_PER_SECOND = 1e9
 
 export class Daemon {
@@ -43,20 +56,20 @@ export class Daemon {
     this.#startedAtMs = ports.clock.nowMs()
     this.#locks = CallLocks.open(`${stateDir}/${LOCKS_FILE}`, lockByte)
     this.#metrics = new CallMetrics(() => ports.clock.nowMs())
-    this.#delay = monitorEventLoopDelay({ resolution: 1 })
+    this.#delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS })
     const serveHttp = createHttpEndpoint({
       isReady: () => this.isReady,
       status: () => this.status(),
       metrics: () => formatMetrics(this.#metrics, this.#gauges()),
     })
-    const facts = { netns: readlinkSync('/proc/self/ns/net'), mountns: readlinkSync('/proc/self/ns/mnt') }
     const { metrics, locks } = { metrics: this.#metrics, locks: this.#locks }
     this.#service = new CallService({
       ports,
       locks,
       findPlugin,
       metrics,
-      facts,
+      netns: readlinkSync('/proc/self/ns/net'),
+      identify,
       stateDir,
       version,
       serveHttp,
@@ -74,10 +87,11 @@ export class Daemon {
     return this.#isReady && !this.#service.isDraining
   }
 
-  /** Resolves when the last call is answered. */
+  /** Resolves when the last call is answered, and what it put off is done. */
   async stop(): Promise<void> {
     this.#service.drain()
     await this.#server.close()
+    await this.#options.ports.kernel.idle
     this.#delay.disable()
     this.#locks.close()
     this.#options.ports.close()

@@ -35,17 +35,27 @@ export function createHttpEndpoint(pages: HttpPages): (socket: Socket) => void {
 
 function createServer(pages: HttpPages): Server {
   const { createServer: create } = process.getBuiltinModule('node:http')
-  const server = create((request, response) => answer(pages, request, response))
-  server.headersTimeout = 5_000
-  server.requestTimeout = 5_000
-  server.keepAliveTimeout = 5_000
-  return server
+  return create((request, response) => answer(pages, request, response))
 }
 
 function answer(pages: HttpPages, { url = '/', method }: IncomingMessage, response: ServerResponse): void {
-  const { code, type, text } = render(pages, url.split('?')[0] ?? '/')
-  response.writeHead(code, { 'content-type': type, 'cache-control': 'no-store' })
+  const { code, type, text } = renderAnyway(pages, url.split('?')[0] ?? '/')
+  response.writeHead(code, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+    connection: 'close',
+  })
   response.end(method === 'HEAD' ? '' : text)
+}
+
+/** The store may not be readable; calls that do not need it are served all the same. */
+function renderAnyway(pages: HttpPages, path: string): Page {
+  try {
+    return render(pages, path)
+  } catch (error) {
+    return { code: 500, type: PLAIN, text: `${error instanceof Error ? error.message : String(error)}\n` }
+  }
 }
 
 function render({ isReady, status, metrics }: HttpPages, path: string): Page {

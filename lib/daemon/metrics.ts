@@ -32,6 +32,9 @@ export interface RecentError {
 }
 
 const RECENT_ERRORS = 20
+/** What a caller says of itself is in some of them: without a limit, callers would fill the memory. */
+const MAX_REFUSALS = 20
+const MAX_TEXT = 500
 const VERBS = ['ADD', 'DEL', 'CHECK', 'GC', 'STATUS', 'VERSION']
 
 export class CallMetrics {
@@ -54,8 +57,11 @@ export class CallMetrics {
       if (durationMs <= bound) counter.buckets[i] = (counter.buckets[i] ?? 0) + 1
   }
 
+  /** Reasons that are seldom are counted as `other` when there are too many. */
   countRefusal(why: string): void {
-    this.#refusals.set(why, (this.#refusals.get(why) ?? 0) + 1)
+    const text = cut(why)
+    const key = this.#refusals.has(text) || this.#refusals.size < MAX_REFUSALS ? text : 'other'
+    this.#refusals.set(key, (this.#refusals.get(key) ?? 0) + 1)
   }
 
   get refusals(): Readonly<Record<string, number>> {
@@ -91,11 +97,15 @@ export class CallMetrics {
       at: new Date(this.#nowMs()).toISOString(),
       plugin,
       verb,
-      containerId: call.environment['CNI_CONTAINERID'] ?? '',
-      message: messageOf(answer.stdout),
+      containerId: cut(call.environment['CNI_CONTAINERID'] ?? ''),
+      message: cut(messageOf(answer.stdout)),
     })
     if (this.#errors.length > RECENT_ERRORS) this.#errors.shift()
   }
+}
+
+function cut(text: string): string {
+  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text
 }
 
 function messageOf(stdout: string): string {

@@ -7,7 +7,8 @@
 //   daemon → shim      accepted  the daemon lives and has the call
 //                      working   it still has; comes every second
 //                      outcome   exit status u32, length of stdout u32, stdout, stderr
-//                      refused   why, for a person: nothing was done, the caller does it itself
+//                      refused   nothing was done, the caller does it itself; why is said in the error object
+//                                that is its answer when it cannot
 //
 // A daemon that does not know the version refuses, and a shim that does not know an answer does the call itself. So old
 // and new work together, or fall back.
@@ -24,13 +25,16 @@ export const HEADER_BYTES = 12
 /** Environment and config together; the kernel itself takes 128 KiB for one variable. */
 export const MAX_BODY_BYTES = 4 << 20
 
-/** Who calls, as the daemon must be too: else the same path or name is something else to each of them. */
-export interface CallerFacts {
+/** Where the caller is. The daemon must be there too: else the same path or name is something else to each of them. */
+interface CallerFacts {
   /** The text of the link /proc/self/ns/net: `net:[4026531840]`. */
   readonly netns: string
-  /** The text of the link /proc/self/ns/mnt. */
-  readonly mountns: string
+  /** What is behind each of PLACES, and behind CNI_NETNS: device and inode in hex, NOTHING where nothing is. */
+  readonly places: readonly string[]
 }
+
+export const NOTHING = '-'
+export const PLACES = ['/', '/run', '/var/lib/cni'] as const
 
 export interface Call extends CallerFacts {
   /** The name that the plugin was called by: `cni-bridge`, `bridge`. */
@@ -73,10 +77,13 @@ export function encodeFrame(kind: Kind, body: Uint8Array = Buffer.alloc(0)): Buf
   return Buffer.concat([header, body])
 }
 
+/** Before the variables: plugin, network namespace, places, and what CNI_NETNS leads to. */
+const FIXED_STRINGS = 2 + PLACES.length + 1
+
 /** As native/shim.c does. */
-export function encodeCall({ plugin, netns, mountns, environment, stdin }: Call): Buffer {
+export function encodeCall({ plugin, netns, places, environment, stdin }: Call): Buffer {
   const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`)
-  const strings = [plugin, netns, mountns, ...variables, ''].map((text) => `${text}\0`)
+  const strings = [plugin, netns, ...places, ...variables, ''].map((text) => `${text}\0`)
   return encodeFrame(KIND.call, Buffer.from(strings.join('') + stdin))
 }
 
@@ -89,15 +96,15 @@ export function decodeCall(body: Buffer): Call {
     if (end < 0) throw new ProtocolError('a call ends within its strings')
     const text = body.toString('utf8', start, end)
     start = end + 1
-    if (text === '' && strings.length >= 3) break
+    if (text === '' && strings.length >= FIXED_STRINGS) break
     strings.push(text)
   }
-  const [plugin = '', netns = '', mountns = '', ...variables] = strings
+  const [plugin = '', netns = '', ...rest] = strings
   return {
     plugin,
     netns,
-    mountns,
-    environment: readVariables(variables),
+    places: rest.slice(0, PLACES.length + 1),
+    environment: readVariables(rest.slice(PLACES.length + 1)),
     stdin: body.toString('utf8', start),
   }
 }
@@ -133,6 +140,7 @@ export function decodeOutcome(body: Buffer): Outcome {
   }
 }
 
-export function encodeRefusal(why: string): Buffer {
-  return encodeFrame(KIND.refused, Buffer.from(why))
+/** @param text  the error object */
+export function encodeRefusal(text: string): Buffer {
+  return encodeFrame(KIND.refused, Buffer.from(text))
 }

@@ -40,7 +40,8 @@ async function removeHalfMade(
   { plugins, locks, path }: RecoverOptions,
 ): Promise<boolean> {
   const plugin = plugins.find(({ name }) => name === attachment.plugin)
-  if (plugin === undefined || !locks.acquire(attachment)) return false
+  if (plugin === undefined) throw new Error(`there is no plugin ${attachment.plugin} in this version`)
+  if (!locks.acquire(attachment)) return false
   try {
     if (ports.attachments.find(attachment)?.isComplete !== false) return false
     await plugin.del(ports, recordedRequest('DEL', attachment, path))

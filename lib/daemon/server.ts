@@ -4,6 +4,8 @@
 import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
+import { CNI_CODE, CniError, encodeError } from '../cni/errors.ts'
+import { NEWEST_VERSION } from '../cni/versions.ts'
 import {
   type Call,
   decodeCall,
@@ -67,6 +69,8 @@ export class DaemonServer {
   readonly #service: Service
   readonly #server: Server
   readonly #sessions = new Set<Session>()
+  /** Calls whose client is gone are among them. */
+  readonly #running = new Set<Promise<Answer>>()
   #lock: number | undefined
   #heartbeat: NodeJS.Timeout | undefined
 
@@ -110,8 +114,9 @@ export class DaemonServer {
   #listen(path: string): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const before = process.umask(0o177)
+    // Later ones are of clients that could not be accepted (EMFILE, …): they hear nothing, and do their calls themselves.
+    this.#server.on('error', reject)
     try {
-      this.#server.once('error', reject)
       this.#server.listen({ path, backlog: 1024 }, resolve)
     } finally {
       process.umask(before)
@@ -119,18 +124,28 @@ export class DaemonServer {
     return promise
   }
 
-  /** Hears no new clients, and resolves when those that are there have their answers. */
+  /** Hears no new clients, and resolves when those that are there have their answers, and no call runs. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     for (const session of this.#sessions) session.closeIfIdle()
     await closed
+    await Promise.all(this.#running)
     clearInterval(this.#heartbeat)
     if (this.#lock !== undefined) closeSync(this.#lock)
   }
 
+  readonly #tracked: Service = {
+    answer: (call, client) => {
+      const running = this.#service.answer(call, client)
+      this.#running.add(running)
+      return running.finally(() => this.#running.delete(running))
+    },
+    serveHttp: (socket) => this.#service.serveHttp(socket),
+  }
+
   #accept(socket: Socket): void {
     const { maxClients = MAX_CLIENTS, requestTimeoutMs = REQUEST_TIMEOUT_MS } = this.#options
-    const session = new Session(socket, this.#service, requestTimeoutMs)
+    const session = new Session(socket, this.#tracked, requestTimeoutMs)
     if (this.#sessions.size >= maxClients) {
       session.refuse(`${maxClients} clients are being served`)
       return
@@ -158,6 +173,8 @@ class Session implements Client {
   #timer: NodeJS.Timeout | undefined
   #isServing = false
   #isHttp = false
+  /** All has been written; what is not sent yet still is. */
+  #isEnding = false
   #isGone = false
 
   constructor(socket: Socket, service: Service, requestTimeoutMs: number) {
@@ -188,11 +205,12 @@ class Session implements Client {
 
   closeIfIdle(): void {
     if (this.#isHttp) this.#socket.destroy()
-    else if (!this.#isServing) this.refuse('the daemon is stopping')
+    else if (!this.#isServing && !this.#isEnding) this.refuse('the daemon is stopping')
   }
 
   refuse(why: string): void {
-    this.#end(encodeRefusal(why))
+    const error = new CniError(CNI_CODE.tryAgainLater, `the daemon does not serve this call: ${why}`)
+    this.#end(encodeRefusal(encodeError(error, NEWEST_VERSION)))
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -241,8 +259,10 @@ class Session implements Client {
     })
   }
 
+  /** The time for the request is that for the answer too: a server of HTTP that does not listen itself keeps no time. */
   #becomeHttp(): void {
     clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#socket.destroy(), this.#requestTimeoutMs)
     this.#isHttp = true
     this.#socket.off('data', this.#onData)
     this.#socket.pause()
@@ -254,6 +274,7 @@ class Session implements Client {
   /** The client closes when it has read; one that does not is cut off. */
   #end(frame: Buffer): void {
     this.#isServing = false
+    this.#isEnding = true
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => this.#socket.destroy(), this.#requestTimeoutMs)
     this.#socket.off('data', this.#onData)

@@ -21,6 +21,7 @@ export interface FakeKernelOptions extends Partial<KernelFeatures> {
 }
 
 export class FakeKernel implements Kernel {
+  readonly idle: Promise<void> = Promise.resolve()
   readonly #options: Required<Pick<FakeKernelOptions, 'nftables' | 'refuse'>>
   readonly #network: FakeNetwork
   readonly #host: FakeNamespace

@@ -1,10 +1,9 @@
 // The kernel of this node, one network namespace at a time: the node's own, and those of pods.
 
 import type { Conntrack } from '../conntrack/conntrack.ts'
-import { ConntrackLater } from '../conntrack/conntrack-later.ts'
-import { ConntrackSocket } from '../conntrack/conntrack-socket.ts'
+import type { ConntrackLater } from '../conntrack/conntrack-later.ts'
 import type { IpAddress } from '../ip/address.ts'
-import type { Trace } from '../netlink/connection.ts'
+import type { Trace, Transport } from '../netlink/connection.ts'
 import {
   exchangeOnThread,
   NETLINK_NETFILTER,
@@ -14,12 +13,12 @@ import {
 } from '../netlink/socket.ts'
 import { Netns } from '../netns/netns.ts'
 import type { Nft } from '../nftables/nft.ts'
-import { NftSocket } from '../nftables/nft-socket.ts'
 import { LinkDeletion } from '../rtnl/link-deletion.ts'
 import type { Rtnl } from '../rtnl/rtnl.ts'
 import { type OpenTransport, RtnlSocket } from '../rtnl/rtnl-socket.ts'
 import { ProcSysctl, type Sysctl } from '../sysctl/sysctl.ts'
 import { isUnsupported } from './connections.ts'
+import { LazyConntrack, LazyNft } from './lazy-ports.ts'
 
 /** What can be done in one network namespace. Sockets are opened when first used. */
 export interface Namespace {
@@ -38,6 +37,8 @@ export interface Kernel {
   readonly host: Namespace
   /** @throws NetnsError ENOENT, ENOTNETNS */
   openNamespace(path: string): Namespace
+  /** Resolves when what was put off until after the calls is done. */
+  readonly idle: Promise<void>
   close(): void
 }
 
@@ -56,7 +57,7 @@ export interface Background {
 
 export class LiveKernel implements Kernel {
   readonly #options: KernelOptions
-  #host: Namespace | undefined
+  #host: LiveNamespace | undefined
 
   constructor(options: KernelOptions = {}) {
     this.#options = options
@@ -65,6 +66,10 @@ export class LiveKernel implements Kernel {
   get host(): Namespace {
     this.#host ??= new LiveNamespace(Netns.own(), this.#options)
     return this.#host
+  }
+
+  get idle(): Promise<void> {
+    return this.#host?.idle ?? Promise.resolve()
   }
 
   openNamespace(path: string): Namespace {
@@ -84,6 +89,7 @@ class LiveNamespace implements Namespace {
   #rtnl: Rtnl | undefined
   #nft: Nft | undefined
   #conntrack: Conntrack | undefined
+  #later: ConntrackLater | undefined
 
   constructor(netns: Netns, options: KernelOptions) {
     this.#netns = netns
@@ -108,15 +114,39 @@ class LiveNamespace implements Namespace {
   }
 
   get nft(): Nft {
-    const open = () => this.#netns.enter(() => openSocket(NETLINK_NETFILTER))
-    this.#nft ??= new NftSocket(open, this.#options.trace)
+    const { trace } = this.#options
+    this.#nft ??= new LazyNft(async () => {
+      const { NftSocket } = await import('../nftables/nft-socket.ts')
+      return new NftSocket(() => this.#openNetfilter(), trace)
+    })
     return this.#nft
   }
 
   get conntrack(): Conntrack {
-    const open = () => this.#netns.enter(() => openSocket(NETLINK_NETFILTER))
-    this.#conntrack ??= this.#later(new ConntrackSocket(open, this.#options.trace))
+    this.#conntrack ??= new LazyConntrack(() => this.#makeConntrack())
     return this.#conntrack
+  }
+
+  get idle(): Promise<void> {
+    return this.#later?.idle ?? Promise.resolve()
+  }
+
+  #openNetfilter(): Transport {
+    return this.#netns.enter(() => openSocket(NETLINK_NETFILTER))
+  }
+
+  async #makeConntrack(): Promise<Conntrack> {
+    const { trace, background } = this.#options
+    const { ConntrackSocket } = await import('../conntrack/conntrack-socket.ts')
+    const conntrack = new ConntrackSocket(() => this.#openNetfilter(), trace)
+    if (background === undefined) return conntrack
+    const { ConntrackLater } = await import('../conntrack/conntrack-later.ts')
+    this.#later = new ConntrackLater(conntrack, {
+      onError: (error, addresses) => {
+        if (!isUnsupported(error)) background.onConnectionsKept(error, addresses)
+      },
+    })
+    return this.#later
   }
 
   #makeDeletion(open: OpenTransport): LinkDeletion | undefined {
@@ -126,16 +156,6 @@ class LiveNamespace implements Namespace {
     const exchange = (datagram: Uint8Array, seq: number) =>
       this.#netns.enter(() => exchangeOnThread(NETLINK_ROUTE, datagram, seq)).answer
     return new LinkDeletion({ open, exchange, trace, threads })
-  }
-
-  #later(conntrack: Conntrack): Conntrack {
-    const { background } = this.#options
-    if (background === undefined) return conntrack
-    return new ConntrackLater(conntrack, {
-      onError: (error, addresses) => {
-        if (!isUnsupported(error)) background.onConnectionsKept(error, addresses)
-      },
-    })
   }
 
   close(): void {

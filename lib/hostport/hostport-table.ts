@@ -1,7 +1,6 @@
 // Host ports of pods: adding, removing, listing and checking them in the table whose layout is in hostport-rules.ts.
 // Several processes may do so at once; of two that want one port, one is refused.
 
-import type { NftElement } from '../nftables/element.ts'
 import { isAlreadyExists } from '../nftables/error.ts'
 import { checkLayout, layoutOperations } from '../nftables/layout.ts'
 import { podwireTable } from '../nftables/masquerade-rules.ts'
@@ -92,7 +91,9 @@ export function listHostportElements(nft: Nft): Promise<OwnedElement[]> {
 
 /** Who has the port now. @returns undefined when nobody has */
 export async function findHostportOwner(nft: Nft, hostport: Hostport): Promise<string | undefined> {
-  const [found]: (NftElement | undefined)[] = await findOwned(nft, [hostportElement(hostport, '')])
+  const [found]: ({ readonly comment?: string } | undefined)[] = await findOwned(nft, [
+    hostportElement(hostport, ''),
+  ])
   return found?.comment
 }
 

@@ -21,6 +21,82 @@ test('flock answers false when another descriptor holds the lock', (t) => {
   t.end()
 })
 
+test('lockByte locks one byte against another descriptor, also beyond the end of the file', (t) => {
+  const path = join(t.testdir(), 'lock')
+  const open = () => openSync(path, constants.O_CREAT | constants.O_RDWR)
+  const [first, second] = [open(), open()]
+  const { lockByte } = loadNative()
+  for (const offset of [0, 1, 2 ** 32, Number.MAX_SAFE_INTEGER]) {
+    t.equal(lockByte(first, offset, true, 0), true, `${offset}`)
+    t.equal(lockByte(second, offset, true, 0), false)
+    t.equal(lockByte(first, offset, true, 0), true, 'whose it is has it again')
+    t.equal(lockByte(second, offset, false, 0), true, 'what is not had may be unlocked')
+    t.equal(lockByte(second, offset, true, 0), false)
+  }
+  t.equal(lockByte(second, 2, true, 0), true, 'the byte beside it')
+  t.equal(lockByte(first, 1, false, 0), true)
+  t.equal(lockByte(second, 1, true, 0), true)
+  closeSync(first)
+  t.equal(lockByte(second, 0, true, 0), true, 'free when closed')
+  closeSync(second)
+  t.end()
+})
+
+test('lockByte waits no longer than it may', (t) => {
+  const path = join(t.testdir(), 'lock')
+  const open = () => openSync(path, constants.O_CREAT | constants.O_RDWR)
+  const [first, second] = [open(), open()]
+  const { lockByte } = loadNative()
+  lockByte(first, 7, true, 0)
+  t.equal(lockByte(second, 7, true, 25), false)
+  closeSync(first)
+  t.equal(lockByte(second, 7, true, 25), true)
+  closeSync(second)
+  t.end()
+})
+
+test('calls on a descriptor tell the errno when it is none of theirs', (t) => {
+  const native = loadNative()
+  const fd = openSync('/dev/null', 'r')
+  const bytes = new Uint8Array(16)
+  const [EBADF, EINVAL, ENOTSOCK, EPROTONOSUPPORT] = [9, 22, 88, 93]
+  const rows: [what: string, call: () => unknown, errno: number, syscall: string][] = [
+    ['lockByte, not open', () => native.lockByte(-1, 0, true, 0), EBADF, 'fcntl F_OFD_SETLK'],
+    ['lockByte, not writable', () => native.lockByte(fd, 0, true, 0), EBADF, 'fcntl F_OFD_SETLK'],
+    ['lockByte, before the file', () => native.lockByte(fd, -1, false, 0), EINVAL, 'fcntl F_OFD_SETLK'],
+    ['send, not open', () => native.send(-1, bytes), EBADF, 'send'],
+    ['send, no socket', () => native.send(fd, bytes), ENOTSOCK, 'send'],
+    ['receive, not open', () => native.receive(-1), EBADF, 'recv'],
+    ['receive, no socket', () => native.receive(fd), ENOTSOCK, 'recv'],
+    ['filterMessages', () => native.filterMessages(fd, 17), ENOTSOCK, 'setsockopt SO_ATTACH_FILTER'],
+    ['exchange', () => native.exchange(9999, bytes, 1), EPROTONOSUPPORT, 'socket'],
+  ]
+  for (const [what, call, errno, syscall] of rows) t.throws(call, { name: 'Error', errno, syscall }, what)
+  closeSync(fd)
+  t.end()
+})
+
+test('calls tell a TypeError when their arguments are of another kind', (t) => {
+  const native = loadNative()
+  const wrong = 'x' as never
+  const rows: [call: () => unknown, message: string][] = [
+    [() => native.lockByte(wrong, 0, true, 0), 'expected descriptor, offset, boolean, milliseconds'],
+    [() => native.lockByte(0, 0, 1 as never, 0), 'expected descriptor, offset, boolean, milliseconds'],
+    [() => native.send(0, wrong), 'expected descriptor, bytes'],
+    [() => native.receive(wrong), 'expected integers'],
+    [() => native.filterMessages(0, wrong), 'expected integers'],
+    [() => native.exchange(0, wrong, 1), 'expected protocol, bytes, sequence number'],
+  ]
+  for (const [call, message] of rows) t.throws(call, { name: 'TypeError', message })
+  t.end()
+})
+
+test('exchange is answered when the kernel acknowledges', async (t) => {
+  // NLMSG_NOOP to rtnetlink, with NLM_F_ACK: acknowledged, and nothing is done.
+  const noop = Uint8Array.from([16, 0, 0, 0, 1, 0, 5, 0, 9, 0, 0, 0, 0, 0, 0, 0])
+  t.equal(await loadNative().exchange(0, noop, 9), 0)
+})
+
 test('setns tells the errno when the descriptor is no namespace', (t) => {
   const fd = openSync('/dev/null', 'r')
   t.throws(() => loadNative().setns(fd), { syscall: 'setns', errno: 22, message: 'setns: Invalid argument' })

@@ -71,6 +71,11 @@ export function loadNative(): Native {
   return load('podwire') as Native
 }
 
+/** @returns undefined when nothing has loaded it */
+export function findNative(): Native | undefined {
+  return loaded.get('podwire') as Native | undefined
+}
+
 /**
  * The binding of the npm package `netlink`. The bundle has it in place of node-gyp-build (scripts/bundle.ts).
  *

@@ -7,6 +7,7 @@
 import type { Family } from '../ip/address.ts'
 import { chainName, type NftChain } from './chain.ts'
 import { conditionsOf, type Packet } from './forward-conditions.ts'
+import { isForwardPass } from './forward-pass.ts'
 import type { Nft } from './nft.ts'
 import type { NftRuleState } from './rule.ts'
 import { tableName } from './table.ts'
@@ -18,6 +19,8 @@ export interface ForwardDrop {
   readonly by: 'policy' | 'rule'
   /** The names of all chains in its table: they tell whose table it is. */
   readonly chains: readonly string[]
+  /** It lets pass what carries our mark (forward-pass.ts). */
+  readonly isPassed: boolean
 }
 
 /** `chain ip filter FORWARD (policy drop)` */
@@ -40,7 +43,8 @@ export async function findForwardDrops(nft: Nft, packetOf: () => Promise<Packet>
     const by = await dropsBy({ nft, chain, packet })
     if (by === undefined) continue
     const chains = (await nft.listChains(chain.table)).map(({ name }) => name)
-    drops.push({ chain, families, by, chains })
+    const isPassed = (await nft.listRules(chain.table, chain.name)).some(isForwardPass)
+    drops.push({ chain, families, by, chains, isPassed })
   }
   return drops
 }

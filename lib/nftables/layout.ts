@@ -11,8 +11,8 @@ import type { NftTable } from './table.ts'
 
 export interface ChainLayout {
   readonly chain: NftChain
-  /** Its rules, in order. */
-  readonly bodies: readonly (readonly NftStatement[])[]
+  /** Its rules, in order; undefined when they are somebody's own, who finds the chain there. */
+  readonly bodies: readonly (readonly NftStatement[])[] | undefined
 }
 
 export interface Layout {
@@ -39,9 +39,9 @@ export function layoutOperations(
     ...sets.map((set) => ({ verb: 'add', set }) as const),
     ...misplaced.map((chain) => ({ verb: 'destroy', chain }) as const),
     // All of them before the rules, which jump from one to another.
-    ...chains.flatMap(({ chain }): NftOperation[] => [
+    ...chains.flatMap(({ chain, bodies }): NftOperation[] => [
       { verb: 'add', chain },
-      { verb: 'flush', chain },
+      ...(bodies === undefined ? [] : [{ verb: 'flush', chain } as const]),
     ]),
     ...chains.flatMap((one) => rulesOf(one).map((rule) => ({ verb: 'add', rule }) as const)),
   ]
@@ -57,7 +57,7 @@ function presentHook(chain: NftChain, present: readonly NftChain[]): string {
 }
 
 function rulesOf({ chain, bodies }: ChainLayout): NftRule[] {
-  return bodies.map((body) => ({ chain, body }))
+  return (bodies ?? []).map((body) => ({ chain, body }))
 }
 
 /** @returns a text for each chain that is not as in the layout: `chain inet podwire hostports: missing` */
@@ -77,6 +77,7 @@ function chainDifferences(
   const [found, expected] = [hookText(there), hookText(chain)]
   const misplaced =
     found === expected ? [] : [`${subject}: ${JSON.stringify(found)} instead of ${JSON.stringify(expected)}`]
+  if (bodies === undefined) return misplaced
   const states = rules.filter((state) => state.chain === chain.name)
   return [...misplaced, ...ruleDifferences(subject, rulesOf({ chain, bodies }), states)]
 }

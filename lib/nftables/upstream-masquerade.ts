@@ -16,7 +16,7 @@ import type { NftOperation } from './operation.ts'
 import type { NftRuleState } from './rule.ts'
 import type { NftTable } from './table.ts'
 
-const NAT: readonly NftTable[] = [
+export const NAT: readonly NftTable[] = [
   { family: 'ip', name: 'nat' },
   { family: 'ip6', name: 'nat' },
 ]
@@ -24,7 +24,7 @@ const POSTROUTING = 'POSTROUTING'
 const MASQUERADE: NftTable = { family: 'inet', name: 'cni_plugins_masquerade' }
 const CHECKS = 'masq_checks'
 /** Of chains' names, that iptables can have. */
-const MAX_CHAIN_NAME = 28
+export const MAX_CHAIN_NAME = 28
 
 export interface UpstreamOwner {
   readonly network: string
@@ -66,11 +66,11 @@ async function removeJumps(nft: Nft, chain: NftChain, sources: readonly Uint8Arr
   if (operations.length > 0) await applyIfThere(nft, operations)
 }
 
-function deleteRule(ruleIn: NftTable, rule: NftRuleState): NftOperation {
+export function deleteRule(ruleIn: NftTable, rule: NftRuleState): NftOperation {
   return { verb: 'delete', ruleIn, rule }
 }
 
-function goesTo({ expressions }: NftRuleState, chain: string): boolean {
+export function goesTo({ expressions }: NftRuleState, chain: string): boolean {
   return expressions.some(
     (one) =>
       isNamed(one, 'immediate') &&
@@ -78,8 +78,8 @@ function goesTo({ expressions }: NftRuleState, chain: string): boolean {
   )
 }
 
-/** The rule has one comparison: with the source, whole. */
-function comesFrom({ expressions }: NftRuleState, sources: readonly Uint8Array[]): boolean {
+/** A rule of upstream's has one comparison with an address: whole. */
+export function comesFrom({ expressions }: NftRuleState, sources: readonly Uint8Array[]): boolean {
   const compared = expressions.flatMap((one) =>
     isNamed(one, 'cmp') ? [one.NFTA_EXPR_DATA.NFTA_CMP_DATA?.NFTA_DATA_VALUE] : [],
   )
@@ -96,6 +96,6 @@ function commentOf({ network, containerId, ifname }: UpstreamOwner): string {
 }
 
 /** Loaded when there is something to hash: node:crypto takes long to start. */
-function sha512(text: string): string {
+export function sha512(text: string): string {
   return process.getBuiltinModule('node:crypto').createHash('sha512').update(text).digest('hex')
 }

@@ -32,16 +32,23 @@ interface Pending {
   reject(error: Error): void
 }
 
+interface Refusal {
+  readonly errno: number
+  readonly cause?: unknown
+}
+
 /** Nobody else's, most likely; a group is a number that any program may use. */
 const FIRST_GROUP = 0x70770000
 const GROUPS = 0x8000
 const AF_UNSPEC = 0
+const EIO = 5
 
 export class LinkDeletion {
   readonly #options: LinkDeletionOptions
   readonly #events: Connection
   readonly #waiting: Pending[] = []
-  readonly #sent = new Map<IfIndex, Pending>()
+  /** Two calls may be about one link. */
+  readonly #sent = new Map<IfIndex, Set<Pending>>()
   #inFlight = 0
   #group = 0
 
@@ -54,7 +61,11 @@ export class LinkDeletion {
     })
   }
 
-  /** Resolves when the link is gone. @throws NetlinkError ENODEV when it was already */
+  /**
+   * Resolves when the link is gone.
+   *
+   * @throws NetlinkError ENODEV when it was already. Among links that go together that does not show: then it resolves
+   */
   delete(index: IfIndex, operation: string): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.#waiting.push({ index, operation, resolve, reject })
@@ -70,7 +81,7 @@ export class LinkDeletion {
     if (this.#waiting.length === 0 || this.#inFlight >= this.#options.threads) return
     this.#inFlight++
     const batch = this.#waiting.splice(0)
-    for (const one of batch) this.#sent.set(one.index, one)
+    for (const one of batch) this.#expect(one)
     this.#send(batch).finally(() => {
       this.#inFlight--
       this.#flush()
@@ -79,9 +90,26 @@ export class LinkDeletion {
 
   async #send(batch: readonly Pending[]): Promise<void> {
     const { datagram, seq } = batch.length === 1 ? deleteOne(batch) : deleteGroup(batch, this.#nextGroup())
-    const errno = await this.#options.exchange(datagram, seq)
+    const error = await this.#exchange(datagram, seq)
+    // A group goes whole or not at all: one link that cannot be deleted (EOPNOTSUPP) does not keep the others.
+    if (error !== undefined && batch.length > 1) for (const one of batch) await this.#send([one])
     // Who has not heard an announcement (it may have been lost) hears this.
-    for (const one of batch) this.#settle(one, errno)
+    else for (const one of batch) this.#settle(one, error)
+  }
+
+  /** @returns undefined when it was done; the socket may not be had either (EMFILE) */
+  async #exchange(datagram: Uint8Array, seq: number): Promise<Refusal | undefined> {
+    try {
+      const errno = await this.#options.exchange(datagram, seq)
+      return errno === 0 ? undefined : { errno }
+    } catch (cause) {
+      return { errno: (cause as { errno?: number }).errno ?? EIO, cause }
+    }
+  }
+
+  #expect(pending: Pending): void {
+    const { index } = pending
+    this.#sent.set(index, (this.#sent.get(index) ?? new Set()).add(pending))
   }
 
   #nextGroup(): number {
@@ -92,15 +120,17 @@ export class LinkDeletion {
   /** A port that leaves its bridge is announced by an RTM_DELLINK too, of AF_BRIDGE. */
   #hear({ payload }: Message): void {
     const { ifi_family, ifi_index } = ifinfomsg.read(payload)
-    const pending = ifi_family === AF_UNSPEC ? this.#sent.get(ifi_index as IfIndex) : undefined
-    if (pending !== undefined) this.#settle(pending, 0)
+    if (ifi_family !== AF_UNSPEC) return
+    for (const pending of this.#sent.get(ifi_index as IfIndex) ?? []) this.#settle(pending, undefined)
   }
 
-  #settle(pending: Pending, errno: number): void {
-    if (this.#sent.get(pending.index) !== pending) return
-    this.#sent.delete(pending.index)
-    if (errno === 0) pending.resolve()
-    else pending.reject(new NetlinkError(pending.operation, { errno }))
+  #settle(pending: Pending, refusal: Refusal | undefined): void {
+    const { index, operation, resolve, reject } = pending
+    const same = this.#sent.get(index)
+    if (same?.delete(pending) !== true) return
+    if (same.size === 0) this.#sent.delete(index)
+    if (refusal === undefined) resolve()
+    else reject(new NetlinkError(operation, refusal, { cause: refusal.cause }))
   }
 }
 

@@ -1,0 +1,77 @@
+// ADD: the pod's addresses become elements, and other firewalls get a rule that lets pods through.
+
+import { addChained } from '../../lib/attach/chained.ts'
+import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
+import type { Request } from '../../lib/cni/request.ts'
+import type { Result } from '../../lib/cni/result.ts'
+import { addFirewalled, removeFirewalled } from '../../lib/firewall/firewall-table.ts'
+import { passForeignChains } from '../../lib/firewall/foreign-chains.ts'
+import { ownerText } from '../../lib/host/owner.ts'
+import type { Ports } from '../../lib/host/ports.ts'
+import { NftError } from '../../lib/nftables/error.ts'
+import { type FirewallRecord, firewalledOf } from './attachment.ts'
+import { adminChainsOf, firewall, listRecords, ownerOf, packetOf } from './firewall.ts'
+
+export async function add(ports: Ports, request: Request): Promise<Result> {
+  return addChained(ports, request, { ...firewall, make })
+}
+
+async function make(
+  ports: Ports,
+  request: Request,
+  { record, prevResult }: { record: FirewallRecord; prevResult: Result },
+): Promise<Result> {
+  await protect(ports, request, record)
+  await letThrough(ports, record)
+  return prevResult
+}
+
+export async function protect(ports: Ports, request: Request, record: FirewallRecord): Promise<void> {
+  const { nft } = ports.kernel.host
+  const adminChains = adminChainsOf(listRecords(ports))
+  const options = { owner: ownerOf(request), adminChains }
+  const isMended = await addFirewalled(nft, firewalledOf(record), options).catch(explainNoBridgeFamily)
+  if (isMended) await restoreOthers(ports, request)
+}
+
+/** Where the family has no types of chains, the kernel says ENOENT of the chain. */
+function explainNoBridgeFamily(cause: unknown): never {
+  const isRefused =
+    cause instanceof NftError &&
+    cause.operation.includes('bridge podwire') &&
+    ['ENOENT', 'EOPNOTSUPP', 'EAFNOSUPPORT'].includes(cause.code)
+  if (!isRefused) throw cause
+  throw new CniError(CNI_CODE.internal, cause.message, {
+    details:
+      'ingressPolicy "isolated" needs nftables for bridges: a kernel with CONFIG_NF_TABLES_BRIDGE; "same-bridge" does not',
+    cause,
+  })
+}
+
+export async function letThrough(ports: Ports, record: FirewallRecord): Promise<void> {
+  try {
+    await passForeignChains(ports.kernel.host.nft, packetOf(ports, record))
+  } catch (cause) {
+    if (!(cause instanceof NftError)) throw cause
+    throw new CniError(CNI_CODE.internal, `other firewalls drop what pods send: ${cause.message}`, {
+      details:
+        'the table belongs to a program that lets nobody else change it (NftablesTableOwner of firewalld); ' +
+        'allow pods there: firewall-cmd --permanent --zone=trusted --add-source=<pods’ subnet> && firewall-cmd --reload',
+      cause,
+    })
+  }
+}
+
+/** The table was not as we make it: flushed, most likely, and with it went what other pods had there. */
+async function restoreOthers(ports: Ports, request: Request): Promise<void> {
+  const { nft } = ports.kernel.host
+  const own = ownerOf(request)
+  const records = listRecords(ports)
+  for (const other of records.filter((one) => ownerText(one) !== own)) {
+    const owner = ownerText(other)
+    const pod = firewalledOf(other.record)
+    await addFirewalled(nft, pod, { owner, adminChains: adminChainsOf(records) })
+    // A DEL that ran meanwhile had taken its elements away before.
+    if (ports.attachments.find(other) === undefined) await removeFirewalled(nft, pod, owner)
+  }
+}

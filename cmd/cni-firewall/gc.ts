@@ -1,0 +1,30 @@
+// GC: elements of attachments that are no more. Records first, by the same way as DEL; then what has no record, by the
+// owner that is written on each element.
+
+import { findDeadRecords } from '../../lib/attach/recorded.ts'
+import { STRAY, strayRule } from '../../lib/attach/strays.ts'
+import type { Garbage } from '../../lib/cni/plugin.ts'
+import type { Request } from '../../lib/cni/request.ts'
+import { listFirewallElements } from '../../lib/firewall/firewall-table.ts'
+import { collect } from '../../lib/host/garbage.ts'
+import type { Ports } from '../../lib/host/ports.ts'
+import { elementSubject, removeOwned } from '../../lib/nftables/owned-elements.ts'
+import { firewall } from './firewall.ts'
+
+export async function gc(ports: Ports, request: Request): Promise<void> {
+  await collect(await findGarbage(ports, request))
+}
+
+export async function findGarbage(ports: Ports, request: Request): Promise<Garbage[]> {
+  const { nft } = ports.kernel.host
+  const isStray = strayRule(ports, request)
+  const strays = (await listFirewallElements(nft)).filter(({ element }) => isStray(element.comment ?? ''))
+  return [
+    ...findDeadRecords(ports, request, firewall),
+    ...strays.map((one) => ({
+      what: `firewall: ${elementSubject(one)} (${one.element.comment})`,
+      why: STRAY,
+      remove: () => removeOwned(nft, [one]),
+    })),
+  ]
+}

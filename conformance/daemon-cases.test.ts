@@ -1,0 +1,3 @@
+import { playWithDaemon } from './harness/play-area.ts'
+
+playWithDaemon('del', 'failed-add', 'result-formats')

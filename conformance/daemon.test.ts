@@ -1,0 +1,204 @@
+// The daemon and the shim as a node sees them: whatever becomes of the daemon, a pod gets its network, no address is
+// given twice, and nothing is left when the pods are gone.
+
+import { execFileSync } from 'node:child_process'
+import { statSync, writeFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { dirname, join } from 'node:path'
+import { t as root, type Test, test } from 'tap'
+import { podwire } from './harness/contestant.ts'
+import { shimmed } from './harness/daemon.ts'
+import { type Namespace, TestNode } from './harness/node.ts'
+import { DEADLINE_MS } from './harness/play-area.ts'
+import { type Call, type Config, callPlugin } from './harness/plugin.ts'
+import type { Exit } from './harness/process.ts'
+import { readWorld } from './harness/world.ts'
+import { traceCall } from './robustness/killed-call.ts'
+
+root.setTimeout(DEADLINE_MS)
+
+const RANGES = [[{ subnet: '10.6.0.0/24' }], [{ subnet: 'fd00:6::/64' }]]
+
+/** A node with a daemon, on which a pod has been, so that what stays of a network is there. */
+async function open(t: Test) {
+  const node = await TestNode.create(shimmed())
+  t.teardown(() => node.remove())
+  const config: Config = {
+    cniVersion: '1.0.0',
+    name: 'net',
+    type: podwire.bridge,
+    isDefaultGateway: true,
+    ipMasq: true,
+    ipam: { type: podwire.hostLocal, dataDir: node.dataDir, ranges: RANGES },
+  }
+  const call = (command: string, pod: Namespace, more: Partial<Call> = {}) =>
+    callPlugin(node, { type: podwire.bridge, command, pod, config, ...more })
+  const pods: Namespace[] = []
+  for (let i = 0; i < 6; i++) pods.push(await node.addPod(`p${i}`))
+  const [first] = pods as [Namespace]
+  for (const command of ['ADD', 'DEL']) t.equal((await call(command, first)).status, 0)
+  const look = async () => [
+    ...(await readWorld(node.name)),
+    ...podwire.listLeases(node.dataDir),
+    ...podwire.listAttachments(node.stateDir),
+  ]
+  return { node, config, call, pods, first, look, before: await look() }
+}
+
+type Scene = Awaited<ReturnType<typeof open>>
+
+function requireSuccess(t: Test, exits: readonly Exit[], text: string): void {
+  t.same(
+    exits.filter(({ status, stderr }) => status !== 0 || stderr !== ''),
+    [],
+    text,
+  )
+}
+
+function addressesOf({ stdout }: Exit): string[] {
+  return (JSON.parse(stdout) as { ips: { address: string }[] }).ips.map(({ address }) => address)
+}
+
+/** What the daemon counts, by HTTP on its socket. */
+function askStatus({ node }: Scene) {
+  const args = ['-s', '-m', '10', '--unix-socket', node.socketPath, 'http://podwire/status']
+  return JSON.parse(execFileSync('curl', args, { encoding: 'utf8' })) as {
+    ready: boolean
+    calls: { verb: string; succeeded: number }[]
+    leftToCaller: Record<string, number>
+  }
+}
+
+async function requireClean(t: Test, scene: Scene): Promise<void> {
+  requireSuccess(t, await Promise.all(scene.pods.map((pod) => scene.call('DEL', pod))), 'every DEL')
+  t.same(await scene.look(), scene.before, 'the world is as it was')
+}
+
+test('calls are answered by the daemon, and none is left to the caller', {
+  timeout: DEADLINE_MS,
+}, async (t) => {
+  const scene = await open(t)
+  const added = await Promise.all(scene.pods.map((pod) => scene.call('ADD', pod)))
+  requireSuccess(t, added, 'every ADD')
+  t.equal(new Set(added.flatMap(addressesOf)).size, 2 * scene.pods.length)
+  const { calls, leftToCaller, ready } = askStatus(scene)
+  t.equal(calls.find(({ verb }) => verb === 'ADD')?.succeeded, scene.pods.length + 1)
+  t.same(leftToCaller, {})
+  t.equal(ready, true)
+  await requireClean(t, scene)
+})
+
+test('the socket and its directory are closed to others', { timeout: DEADLINE_MS }, async (t) => {
+  const { node } = await open(t)
+  t.equal(statSync(node.socketPath).mode & 0o777, 0o600)
+  t.equal(statSync(dirname(node.socketPath)).mode & 0o777, 0o700)
+})
+
+test('a pod gets its network when no daemon is there, and a later daemon takes it back', async (t) => {
+  const scene = await open(t)
+  await scene.node.daemon?.end('SIGKILL')
+  requireSuccess(t, [await scene.call('ADD', scene.first)], 'ADD without a daemon')
+  await scene.node.restartDaemon()
+  await requireClean(t, scene)
+  t.same(askStatus(scene).leftToCaller, {})
+})
+
+test('a process of its own and the daemon go on with each other’s pods', {
+  timeout: DEADLINE_MS,
+}, async (t) => {
+  const scene = await open(t)
+  const alone = { environment: { PODWIRE_NO_DAEMON: '1' } }
+  for (const [adding, other] of [
+    [{}, alone],
+    [alone, {}],
+  ]) {
+    const added = await scene.call('ADD', scene.first, adding)
+    requireSuccess(t, [added], 'ADD')
+    const config = { ...scene.config, prevResult: JSON.parse(added.stdout) }
+    requireSuccess(t, [await scene.call('CHECK', scene.first, { ...other, config })], 'CHECK by the other')
+    const again = await scene.call('ADD', scene.first, other)
+    t.match(again.stdout, /is already attached/, 'a second ADD is refused by the other')
+    requireSuccess(t, [await scene.call('CHECK', scene.first, { ...adding, config })], 'and takes nothing')
+    requireSuccess(t, [await scene.call('DEL', scene.first, other)], 'DEL by the other')
+    t.same(await scene.look(), scene.before)
+  }
+})
+
+test('a pod gets its network when the daemon is stopped in its tracks', {
+  timeout: DEADLINE_MS,
+}, async (t) => {
+  const scene = await open(t)
+  scene.node.daemon?.kill('SIGSTOP')
+  requireSuccess(t, [await scene.call('ADD', scene.first)], 'ADD beside a daemon that does not answer')
+  scene.node.daemon?.kill('SIGCONT')
+  await requireClean(t, scene)
+})
+
+test('nobody is harmed by clients that stall, lie or disappear', { timeout: DEADLINE_MS }, async (t) => {
+  const scene = await open(t)
+  const header = Buffer.from('PWIR\x01\x01\0\0', 'latin1')
+  const length = (bytes: number) => Buffer.from(new Uint32Array([bytes]).buffer)
+  const lies = [
+    Buffer.alloc(0),
+    Buffer.from('P'),
+    Buffer.from('EHLO podwire\r\n'),
+    Buffer.concat([header, length(0xffffffff)]),
+    Buffer.concat([header, length(100), Buffer.from('cni-bridge\0')]),
+    Buffer.concat([header, length(4), Buffer.from('\0\0\0\0')]),
+    Buffer.from('GET /status HTTP/1.1\r\n'),
+  ]
+  const sockets: Socket[] = []
+  for (let i = 0; i < 100; i++) {
+    const socket = connect(scene.node.socketPath).on('error', () => undefined)
+    socket.write(lies[i % lies.length] ?? '')
+    if (i % 3 === 0) socket.destroy()
+    sockets.push(socket)
+  }
+  const added = await Promise.all(scene.pods.map((pod) => scene.call('ADD', pod)))
+  requireSuccess(t, added, 'every ADD')
+  for (const socket of sockets) socket.destroy()
+  await requireClean(t, scene)
+  t.same(askStatus(scene).leftToCaller, {}, 'all by the daemon')
+})
+
+test('a daemon that is told to stop finishes, and the next goes on; no call fails', async (t) => {
+  const scene = await open(t)
+  const { node, pods, call } = scene
+  const exits: Exit[] = []
+  const keepCalling = async (pod: Namespace) => {
+    for (let i = 0; i < 6; i++) for (const verb of ['ADD', 'DEL']) exits.push(await call(verb, pod))
+  }
+  const calling = Promise.all(pods.map(keepCalling))
+  for (let i = 0; i < 2; i++) {
+    t.equal(await node.daemon?.end('SIGTERM'), 0, 'exit status')
+    await node.restartDaemon()
+  }
+  await calling
+  requireSuccess(t, exits, `${exits.length} calls`)
+  await requireClean(t, scene)
+})
+
+test('what a killed call left half made is gone before the daemon says that it is ready', async (t) => {
+  const scene = await open(t)
+  await scene.node.daemon?.end('SIGKILL')
+  const environment = { PODWIRE_NO_DAEMON: '1' }
+  const add = { type: podwire.bridge, command: 'ADD', pod: scene.first, config: scene.config, environment }
+  t.ok((await traceCall(scene.node, add, { name: 'sendto', nth: 5 })).killed)
+  t.not((await scene.look()).join(), scene.before.join(), 'something is half made')
+  await scene.node.restartDaemon()
+  const left = (await scene.look()).filter((line) => !scene.before.includes(line))
+  t.same(left, [])
+})
+
+test('the shim says so when there is neither daemon nor executable', { timeout: DEADLINE_MS }, async (t) => {
+  const directory = t.testdir({})
+  const shim = join(directory, 'cni-bridge')
+  writeFileSync(shim, execFileSync('cat', [join(shimmed().directory, 'podwire-shim')]), { mode: 0o755 })
+  const node = await TestNode.create(podwire)
+  t.teardown(() => node.remove())
+  const pod = await node.addPod('p')
+  const call = { type: 'cni-bridge', command: 'ADD', pod, directories: [directory], config: { name: 'net' } }
+  const { status, stdout } = await callPlugin(node, { ...call, environment: { PODWIRE_SOCKET: '/nowhere' } })
+  t.equal(status, 1)
+  t.match(JSON.parse(stdout), { code: 11, msg: /no daemon answers/ })
+})

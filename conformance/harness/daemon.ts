@@ -1,0 +1,76 @@
+// A daemon on a node of the test's, and the directory of plugins that ask it.
+
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Contestant, podwire } from './contestant.ts'
+import type { TestNode } from './node.ts'
+
+let shimDirectory: string | undefined
+
+/** Ours as `podwire install --shim` puts them; once for all tests of a process. */
+export function shimmed(): Contestant {
+  if (shimDirectory === undefined) {
+    const directory = mkdtempSync(join(tmpdir(), 'pw-shim-'))
+    execFileSync(join(podwire.directory, 'podwire'), ['install', directory, '--shim', '--upstream-names'])
+    process.on('exit', () => rmSync(directory, { recursive: true }))
+    shimDirectory = directory
+  }
+  return { ...podwire, directory: shimDirectory, hasDaemon: true }
+}
+
+export class TestDaemon {
+  readonly #child: ChildProcess
+  readonly #ended: Promise<number | null>
+  /** What it printed to stderr: its log. */
+  log = ''
+
+  private constructor(child: ChildProcess) {
+    this.#child = child
+    this.#ended = new Promise((resolve) => child.on('close', resolve))
+    child.stderr?.on('data', (chunk: Buffer) => {
+      this.log += chunk.toString()
+    })
+  }
+
+  /** Resolves when it says that it is ready. @throws with its log when it ends before */
+  static async start(node: TestNode): Promise<TestDaemon> {
+    const program = join(node.contestant.directory, 'podwire')
+    const { PATH = '/usr/sbin:/usr/bin:/sbin:/bin' } = process.env
+    const env = { PATH, PODWIRE_STATE_DIR: node.stateDir }
+    const args = ['netns', 'exec', node.name, program, 'daemon', '--socket', node.socketPath]
+    const daemon = new TestDaemon(spawn('ip', args, { env, stdio: ['ignore', 'pipe', 'pipe'] }))
+    await daemon.#ready()
+    return daemon
+  }
+
+  /** `ip netns exec` becomes the program that it executes. */
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
+  /** @returns its exit status, null when a signal ended it */
+  end(signal: NodeJS.Signals): Promise<number | null> {
+    this.#child.kill(signal)
+    return this.#ended
+  }
+
+  /** Resident memory in KiB, open files. */
+  usage(): { rss: number; files: number } {
+    const status = readFileSync(`/proc/${this.pid}/status`, 'utf8')
+    const files = execFileSync('ls', [`/proc/${this.pid}/fd`], { encoding: 'utf8' }).split('\n').length
+    return { rss: Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]), files }
+  }
+
+  #ready(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#child.stdout?.once('data', () => resolve())
+      this.#child.once('close', (status) => reject(new Error(`the daemon ended with ${status}: ${this.log}`)))
+    })
+  }
+}

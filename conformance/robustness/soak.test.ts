@@ -1,0 +1,63 @@
+// Pods come and go for a long time: the daemon does not grow, in memory, open files, rules or rows.
+
+import { t as file, test } from 'tap'
+import { podwire } from '../harness/contestant.ts'
+import { shimmed } from '../harness/daemon.ts'
+import { type Namespace, TestNode } from '../harness/node.ts'
+import { callPlugin } from '../harness/plugin.ts'
+import { readWorld } from '../harness/world.ts'
+import { inParallel, isLong } from './form.ts'
+
+const PAIRS = isLong ? 20_000 : 240
+const PODS = 8
+/** Resident memory, in KiB. What V8 and the allocator keep for later goes up and down by some MiB. */
+const MAX_RSS = 100 * 1024
+const MAX_GROWTH = 10 * 1024
+
+file.setTimeout(3_600_000)
+
+test(`${PAIRS} pods that come and go leave the daemon as it was`, async (t) => {
+  const node = await TestNode.create(shimmed())
+  t.teardown(() => node.remove())
+  const config = {
+    cniVersion: '1.0.0',
+    name: 'net',
+    type: podwire.bridge,
+    isDefaultGateway: true,
+    ipMasq: true,
+    ipam: { type: podwire.hostLocal, dataDir: node.dataDir, ranges: [[{ subnet: '10.8.0.0/24' }]] },
+  }
+  const call = (command: string, pod: Namespace) =>
+    callPlugin(node, { type: podwire.bridge, command, pod, config })
+  const labels = Array.from({ length: PODS }, (_, nth) => `pod${nth}`)
+  const pods = await inParallel(labels, 4, (label) => node.addPod(label))
+  const failures: string[] = []
+  const comeAndGo = async (pairs: number) => {
+    await Promise.all(
+      pods.map(async (pod) => {
+        for (let i = 0; i < pairs / PODS; i++) {
+          for (const command of ['ADD', 'DEL']) {
+            const { status, stdout } = await call(command, pod)
+            if (status !== 0) failures.push(`${command} ${pod.label}: ${stdout}`)
+          }
+        }
+      }),
+    )
+  }
+  const look = async () => [
+    ...(await readWorld(node.name)),
+    ...podwire.listLeases(node.dataDir),
+    ...podwire.listAttachments(node.stateDir),
+  ]
+
+  await comeAndGo(PAIRS / 4)
+  const [world, usage] = [await look(), node.daemon?.usage()]
+  await comeAndGo((PAIRS * 3) / 4)
+  const after = node.daemon?.usage()
+  t.comment(`resident ${usage?.rss} KiB, then ${after?.rss} KiB`)
+  t.same(failures.slice(0, 3), [])
+  t.same(await look(), world, 'rules, links and rows')
+  t.equal(after?.files, usage?.files, 'open files')
+  t.ok((after?.rss ?? Number.NaN) < MAX_RSS, 'resident memory')
+  if (isLong) t.ok((after?.rss ?? Number.NaN) - (usage?.rss ?? Number.NaN) < MAX_GROWTH, 'and no growth')
+})

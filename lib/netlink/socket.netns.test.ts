@@ -1,0 +1,127 @@
+import { readdirSync, readlinkSync } from 'node:fs'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { test } from 'tap'
+import { makeNamespace } from '../testing/netns.ts'
+import { ByteWriter } from './byte-writer.ts'
+import type { Transport } from './connection.ts'
+import { NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, readMessages, writeMessage } from './message.ts'
+import { exchangeOnThread, NETLINK_ROUTE, openSocket, type SocketOptions } from './socket.ts'
+
+// linux/rtnetlink.h
+const RTM_NEWLINK = 16
+const RTM_DELLINK = 17
+const RTM_GETLINK = 18
+const RTNLGRP_LINK = 1
+const LOOPBACK = 1
+const ENODEV = 19
+const ENOTCONN = 107
+
+/** Messages about links, of a header (struct ifinfomsg) only. */
+function aboutLinks(...messages: { type: number; index: number; flags?: number }[]): Uint8Array {
+  const writer = new ByteWriter()
+  for (const [i, { type, index, flags = 0 }] of messages.entries()) {
+    const payload = new Uint8Array(16)
+    new DataView(payload.buffer).setInt32(4, index, true)
+    writeMessage(writer, { type, flags: NLM_F_REQUEST | flags, seq: i + 1, payload })
+  }
+  return writer.finish()
+}
+
+const types = (datagram: Uint8Array | undefined) =>
+  datagram === undefined ? undefined : [...readMessages(datagram)].map(({ type }) => type)
+
+/** Descriptors of sockets. */
+function sockets(): string[] {
+  return readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket:')
+    } catch {
+      // That of the directory, which is closed again.
+      return false
+    }
+  })
+}
+
+function openKnown(): { transport: Transport; fd: string } {
+  const before = sockets()
+  const transport = openSocket(NETLINK_ROUTE)
+  const [fd = ''] = sockets().filter((one) => !before.includes(one))
+  return { transport, fd }
+}
+
+test('what is asked is answered when send() returns', (t) => {
+  const socket = openSocket(NETLINK_ROUTE)
+  t.equal(socket.receive?.(), undefined, 'nothing yet')
+  socket.send(aboutLinks({ type: RTM_GETLINK, index: LOOPBACK }))
+  t.strictSame(types(socket.receive?.()), [RTM_NEWLINK])
+  t.equal(socket.receive?.(), undefined, 'nothing more')
+  socket.send(aboutLinks({ type: RTM_GETLINK, index: 0x7fffffff }))
+  t.strictSame(types(socket.receive?.()), [NLMSG_ERROR])
+  socket.close()
+  t.end()
+})
+
+test('a closed transport does not touch the next one that has its descriptor', async (t) => {
+  const first = openKnown()
+  first.transport.close()
+  while (sockets().includes(first.fd)) await nextTurn()
+  const second = openKnown()
+  t.equal(second.fd, first.fd, 'it has')
+  t.throws(() => first.transport.send(aboutLinks({ type: RTM_GETLINK, index: LOOPBACK })), {
+    message: 'the socket is closed',
+    errno: ENOTCONN,
+  })
+  t.equal(second.transport.receive?.(), undefined, 'nothing was asked')
+  second.transport.send(aboutLinks({ type: RTM_GETLINK, index: LOOPBACK }))
+  t.equal(first.transport.receive?.(), undefined)
+  t.strictSame(types(second.transport.receive?.()), [RTM_NEWLINK], 'its answer is its own')
+  second.transport.close()
+})
+
+test('a socket hears its groups, and of one type only when it asks for that', async (t) => {
+  const namespace = makeNamespace(t, 'sock')
+  const listen = (options: SocketOptions) => {
+    const socket = namespace.netns.enter(() => openSocket(NETLINK_ROUTE, options))
+    t.teardown(() => socket.close())
+    const heard: number[] = []
+    const gone = new Promise<number[]>((resolve, reject) =>
+      socket.listen((datagram) => {
+        heard.push(...(types(datagram) ?? []))
+        if (heard.includes(RTM_DELLINK)) resolve(heard)
+      }, reject),
+    )
+    return { heard, gone }
+  }
+  const all = listen({ groups: [RTNLGRP_LINK] })
+  const deletions = listen({ groups: [RTNLGRP_LINK], onlyType: RTM_DELLINK })
+  const none = listen({})
+  namespace.run('ip', 'link', 'add', 'name', 'br0', 'type', 'bridge')
+  namespace.run('ip', 'link', 'del', 'br0')
+  t.strictSame([...new Set(await all.gone)], [RTM_NEWLINK, RTM_DELLINK])
+  t.strictSame([...new Set(await deletions.gone)], [RTM_DELLINK])
+  t.strictSame(none.heard, [])
+})
+
+test('exchangeOnThread tells the errno of the last message', async (t) => {
+  const namespace = makeNamespace(t, 'sock')
+  namespace.run('ip', 'link', 'add', 'name', 'br0', 'type', 'bridge')
+  const { index } = await namespace.rtnl.getLink('br0')
+  const remove = (...indexes: number[]) => {
+    const last = indexes.length - 1
+    const messages = indexes.map((one, i) => ({
+      type: RTM_DELLINK,
+      index: one,
+      flags: i === last ? NLM_F_ACK : 0,
+    }))
+    return namespace.netns.enter(() =>
+      exchangeOnThread(NETLINK_ROUTE, aboutLinks(...messages), indexes.length),
+    ).answer
+  }
+  t.equal(await remove(0x7fffffff), ENODEV)
+  t.equal(await remove(0x7fffffff, index), 0, 'what is said of the first is passed over')
+  t.equal(await namespace.rtnl.findLink('br0'), undefined)
+  t.equal(await remove(index), ENODEV)
+  const before = sockets()
+  await Promise.all(Array.from({ length: 8 }, () => remove(index)))
+  t.strictSame(sockets(), before, 'its sockets are closed')
+})
