@@ -3,6 +3,7 @@
 import { badInputCases } from './cases/bad-input.ts'
 import { badNamespaceCases } from './cases/bad-namespace.ts'
 import { badStoreCases } from './cases/bad-store.ts'
+import { bandwidthCases } from './cases/bandwidth.ts'
 import { bridgeFieldCases } from './cases/bridge-fields.ts'
 import { chainCases } from './cases/chain.ts'
 import { checkCases } from './cases/check.ts'
@@ -21,6 +22,7 @@ import type { Case } from './harness/case.ts'
 
 export const AREAS = {
   'bad-input': [...badInputCases, ...badNamespaceCases, ...badStoreCases],
+  bandwidth: bandwidthCases,
   'bridge-fields': bridgeFieldCases,
   chain: chainCases,
   check: checkCases,

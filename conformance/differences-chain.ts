@@ -60,8 +60,8 @@ export const CHAIN: readonly Difference[] = [
     cases: 'ptp *',
     aspect: 'node*',
     upstream: '+ address <veth 1> fd00:1::1/128 scope global',
-    ours: '+ address <veth 1> fd00:1::1/128 scope global nodad',
-    reason: 'nobody else can have the gateway’s address on a wire with two ends',
+    ours: ['+ address <veth 1> fd00:1::1/128 scope global nodad', '+ sysctl ipv6/conf/<veth 1>/accept_dad 0'],
+    reason: 'nobody else can have the node’s addresses on a wire with two ends',
   },
   {
     cases: ['ptp *', 'macvlan *', 'host-device *'],

@@ -1,6 +1,7 @@
 // Where ours differs from upstream's 1.1.1 (Debian's containernetworking-plugins), and why that is right. A line of
 // an outcome that only one of the two has must be allowed here; a row that allows nothing fails.
 
+import { BANDWIDTH } from './differences-bandwidth.ts'
 import { CHAIN } from './differences-chain.ts'
 
 export interface Difference {
@@ -574,5 +575,6 @@ export const DIFFERENCES: readonly Difference[] = [
   ...BAD_INPUT,
   ...MORE_BAD_INPUT,
   ...TRAFFIC,
+  ...BANDWIDTH,
   ...CHAIN,
 ]

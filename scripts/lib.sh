@@ -27,8 +27,27 @@ install_missing() {
     return 1
   fi
   echo "installing:$missing"
-  apt_install || { apt-get update -qq </dev/null && apt_install; }
+  forbid_starting
+  apt_install || { apt-get update -qq </dev/null && apt_install; } || { allow_starting; return 1; }
+  allow_starting
   missing=''
+}
+
+# Packages of daemons (containerd, podman) start them: not here. Tests start their own, in namespaces of their own.
+# See /usr/share/doc/init-system-helpers/README.policy-rc.d.gz
+policy=/usr/sbin/policy-rc.d
+forbidden=''
+
+forbid_starting() {
+  [ -e "$policy" ] && return
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+  forbidden=yes
+}
+
+allow_starting() {
+  [ -z "$forbidden" ] || rm "$policy"
+  forbidden=''
 }
 
 apt_install() {

@@ -20,6 +20,9 @@ need /usr/lib/cni/bridge containernetworking-plugins 'the plugins that ours are 
 need iptables iptables 'is what upstream’s plugins masquerade with'
 need strace strace 'counts the system calls of a start'
 need conntrack conntrack 'puts connections into the kernel’s table, and shows them'
+need containerd containerd 'a runtime that the tests start pods with'
+need podman podman 'another one, with its CNI backend'
+need /bin/busybox busybox-static 'what runs in their containers'
 need ping iputils-ping 'sends packets through what the plugins made'
 install_missing
 install_modules

@@ -20,6 +20,7 @@ import { isMissing, portsOf } from '../../lib/hostport/stale-connections.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
 import { hostportsOf, PLUGIN, type PortmapRecord } from './attachment.ts'
 import { localnetSysctls, ownerOf, portmap } from './portmap.ts'
+import { withoutSiblings } from './siblings.ts'
 
 export async function add(ports: Ports, request: Request): Promise<Result> {
   return addChained(ports, request, { ...portmap, make })
@@ -42,10 +43,10 @@ async function make(
 /** Whoever holds a port and is dead beyond doubt loses it: his DEL may never come (plugins#1190). */
 export async function claimPorts(ports: Ports, request: Request, record: PortmapRecord): Promise<void> {
   const { nft } = ports.kernel.host
-  const hostports = hostportsOf(record)
   const owner = ownerOf(request)
   // Each time round a dead attachment loses all of its ports.
   for (;;) {
+    const hostports = hostportsOf(await withoutSiblings(ports, request, record))
     try {
       const isMended = await addHostports(nft, hostports, owner)
       if (isMended) await restoreOthers(ports, request)
@@ -53,6 +54,7 @@ export async function claimPorts(ports: Ports, request: Request, record: Portmap
     } catch (error) {
       if (!(error instanceof HostportTaken)) throw error
       const holder = listRecords(ports).find((one) => ownerText(one) === error.owner)
+      if (holder?.containerId === request.containerId) continue // a sibling, a moment ago
       if (holder === undefined || isValid(ports.kernel, undefined, holder)) throw taken(error, holder)
       const dead = { recorded: portmap, record: holder.record as PortmapRecord }
       await removeRecord(ports, { ...asDel(request, holder), name: holder.network }, dead)

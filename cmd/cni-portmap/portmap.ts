@@ -18,6 +18,7 @@ import type { SysctlSetting } from '../../lib/sysctl/sysctl.ts'
 import { hostportsOf, PLUGIN, type PortmapRecord, toRecord } from './attachment.ts'
 import { parseNetconf } from './netconf.ts'
 import { planHostports } from './plan.ts'
+import { withoutSiblings, yieldToSiblings } from './siblings.ts'
 
 export const portmap: Omit<ChainedPlugin<PortmapRecord>, 'make'> = { plugin: PLUGIN, plan, compare, takeBack }
 
@@ -55,13 +56,15 @@ export function localnetSysctls({ localnet }: PortmapRecord): SysctlSetting[] {
 }
 
 async function compare(
-  { kernel }: Ports,
+  ports: Ports,
   request: Request,
   { record }: { record: PortmapRecord },
 ): Promise<string[]> {
+  const { host } = ports.kernel
+  const own = await withoutSiblings(ports, request, record)
   return [
-    ...(await checkHostports(kernel.host.nft, hostportsOf(record), ownerOf(request))),
-    ...checkLocalnet(kernel.host, record),
+    ...(await checkHostports(host.nft, hostportsOf(own), ownerOf(request))),
+    ...checkLocalnet(host, record),
   ]
 }
 
@@ -72,13 +75,13 @@ export function checkLocalnet({ sysctl }: Pick<Namespace, 'sysctl'>, record: Por
 }
 
 /** The sysctl stays: other pods are behind the same link, or it goes with its pod. */
-async function takeBack({ kernel }: Ports, request: Request, record: PortmapRecord): Promise<void> {
-  const ports = hostportsOf(record)
+async function takeBack(ports: Ports, request: Request, record: PortmapRecord): Promise<void> {
+  const { host } = ports.kernel
+  const held = hostportsOf(record)
   const failures = new Failures()
-  await failures.attempt(() => removeHostports(kernel.host.nft, ports, ownerOf(request)))
+  await failures.attempt(() => removeHostports(host.nft, held, ownerOf(request)))
+  await failures.attempt(() => yieldToSiblings(ports, request))
   // After it, or the next packet would be translated again.
-  await failures.attempt(() =>
-    forgetPortConnections(kernel.host, portsOf(ports.hostports), isLeft(ports.hostports)),
-  )
+  await failures.attempt(() => forgetPortConnections(host, portsOf(held.hostports), isLeft(held.hostports)))
   failures.throwIfAny()
 }

@@ -9,6 +9,7 @@ import { checkHostports } from '../../lib/hostport/hostport-table.ts'
 import { claimPorts } from './add.ts'
 import { hostportsOf, PLUGIN, type PortmapRecord } from './attachment.ts'
 import { checkLocalnet, localnetSysctls, ownerOf } from './portmap.ts'
+import { withoutSiblings } from './siblings.ts'
 
 export async function repair(ports: Ports, request: Request): Promise<Repair> {
   const record = findRecord<PortmapRecord>(ports, request, PLUGIN)
@@ -16,7 +17,10 @@ export async function repair(ports: Ports, request: Request): Promise<Repair> {
   const { host } = ports.kernel
   return mendAspects([
     {
-      check: () => checkHostports(host.nft, hostportsOf(record), ownerOf(request)),
+      check: async () => {
+        const own = hostportsOf(await withoutSiblings(ports, request, record))
+        return checkHostports(host.nft, own, ownerOf(request))
+      },
       mend: () => claimPorts(ports, request, record),
     },
     {

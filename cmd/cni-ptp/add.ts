@@ -11,11 +11,11 @@ import type { Result } from '../../lib/cni/result.ts'
 import { atLeast } from '../../lib/cni/versions.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
-import { hostSysctls, wireChanges } from '../../lib/veth/pod-link.ts'
+import { wireChanges } from '../../lib/veth/pod-link.ts'
 import { recorded } from './del.ts'
 import { type PtpNetconf, parseNetconf } from './netconf.ts'
 import { addressingOf, hostChanges, planRecord } from './plan.ts'
-import { PLUGIN, type PtpRecord, wireOf } from './record.ts'
+import { hostEndSysctls, PLUGIN, type PtpRecord, wireOf } from './record.ts'
 
 /** Index of the pod's interface in the result: after the wire's end on the node. */
 const POD_INTERFACE = 1
@@ -49,7 +49,7 @@ async function createWire({ ports, request, pod, record }: Making<PtpRecord>): P
   const { create, port } = wireChanges(wireOf(record, request), undefined, pod.fd)
   await rtnl.apply(create).catch((error) => explainExisting(error, { request, pod, hostIfname }))
   // Before it comes up: the node must not take routes from the pod.
-  sysctl.set(...hostSysctls(hostIfname))
+  sysctl.set(...hostEndSysctls(hostIfname))
   await rtnl.apply(port)
 }
 

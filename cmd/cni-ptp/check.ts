@@ -26,11 +26,10 @@ import { isAlreadyExists } from '../../lib/netlink/error.ts'
 import { addMasquerade, checkMasquerade } from '../../lib/nftables/podwire-table.ts'
 import { formatRoute } from '../../lib/rtnl/format.ts'
 import type { Link } from '../../lib/rtnl/link.ts'
-import { hostSysctls } from '../../lib/veth/pod-link.ts'
 import { recorded } from './del.ts'
 import { parseNetconf } from './netconf.ts'
 import { addressingOf, hostChanges, hostRoutes } from './plan.ts'
-import { PLUGIN, type PtpRecord } from './record.ts'
+import { hostEndSysctls, PLUGIN, type PtpRecord } from './record.ts'
 
 export function check(ports: Ports, request: Request): Promise<void> {
   parseNetconf(request)
@@ -74,7 +73,7 @@ async function compareHostEnd({ rtnl, sysctl }: Namespace, record: PtpRecord): P
   const name = `host interface ${record.hostIfname}`
   const link = await rtnl.findLink(record.hostIfname)
   if (link === undefined) return [`${name} is gone`]
-  const drifted = hostSysctls(link.name).filter(({ key, value }) => (sysctl.find(key) ?? value) !== value)
+  const drifted = hostEndSysctls(link.name).filter(({ key, value }) => (sysctl.find(key) ?? value) !== value)
   return [
     ...differences(name, [
       ['kind', 'veth', link.kind],
@@ -151,7 +150,7 @@ export async function repair(ports: Ports, request: Request): Promise<Repair> {
 async function mendHostEnd({ rtnl, sysctl }: Namespace, record: PtpRecord): Promise<void> {
   const link = await rtnl.findLink(record.hostIfname)
   if (link?.mac !== record.hostMac) return
-  sysctl.set(...hostSysctls(link.name))
+  sysctl.set(...hostEndSysctls(link.name))
   await rtnl.apply({ change: 'set link', link: link.index, set: { mtu: record.mtu, up: true } })
   for (const change of hostChanges(link.index, record)) {
     await rtnl.apply(change).catch((error: unknown) => {

@@ -57,6 +57,7 @@ test('ADD wires node and pod, CHECK sees it, DEL takes it away', async (t) => {
   for (const text of [
     'sysctl ipv4/conf/all/forwarding 1',
     'sysctl ipv6/conf/veth01020304/accept_ra 0',
+    'sysctl ipv6/conf/veth01020304/accept_dad 0',
     '10.1.0.5 comment "net pod-1 eth0"',
   ])
     t.match(scene.dump(), text)

@@ -8,7 +8,8 @@ import type { ResultRoute } from '../../lib/cni/result.ts'
 import { attachmentKey } from '../../lib/host/attachment-key.ts'
 import { ownerText } from '../../lib/host/owner.ts'
 import type { MacAddress } from '../../lib/ip/mac.ts'
-import type { WirePlan } from '../../lib/veth/pod-link.ts'
+import type { SysctlSetting } from '../../lib/sysctl/sysctl.ts'
+import { hostSysctls, type WirePlan } from '../../lib/veth/pod-link.ts'
 
 /** The name under which attachments are recorded. */
 export const PLUGIN = 'cni-ptp'
@@ -24,6 +25,15 @@ export interface PtpRecord extends AddressRecord {
   readonly subnetRoutes: readonly (ResultRoute & { readonly src: string })[]
   readonly masquerade: readonly MasqueradeRecord[]
   readonly ipam: IpamSection
+}
+
+/**
+ * Of the node's end, before it is up. The node asks for a pod's MAC from its link-local address (ndisc_send_ns), and is
+ * silent while that one is checked for duplicates; with two ends there is none.
+ */
+export function hostEndSysctls(hostIfname: string): SysctlSetting[] {
+  const acceptDad = { key: `ipv6/conf/${hostIfname}/accept_dad`, value: '0', optional: true }
+  return [...hostSysctls(hostIfname), acceptDad]
 }
 
 export function wireOf(record: PtpRecord, request: Request): WirePlan {

@@ -8,7 +8,7 @@ import { isRetry } from '../../lib/host/call.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { AddressError } from '../../lib/ip/address.ts'
 import { AllocationError } from '../../lib/ipam/allocation-error.ts'
-import { type Allocation, allocate } from '../../lib/ipam/allocator.ts'
+import { type Allocation, allocate, findAllocations } from '../../lib/ipam/allocator.ts'
 import { pickHeldBy } from '../../lib/ipam/lease-store.ts'
 import { toResultRoute } from '../../lib/ipam/route-fields.ts'
 import { change, read, release } from './leases.ts'
@@ -65,9 +65,9 @@ function lease(ports: Ports, request: Request, netconf: HostLocalNetconf): Alloc
   const wanted = { ...holder, sets, requested, nowMs, coolDownMs: coolDown * 1000, sticky }
   try {
     const allocations = change(ports, { network, dataDir, claimsNew: true }, (tx) => {
-      // The first try of this call may have come so far.
-      if (isRetry(request)) tx.release(network, { containerId, ifname }, nowMs)
-      return allocate(tx, wanted)
+      // The first try of this call may have come so far: its leases are the answer, and stay.
+      const first = isRetry(request) ? findAllocations(tx, wanted) : undefined
+      return first ?? allocate(tx, wanted)
     })
     logCooling(ports, allocations, { network, coolDown })
     return allocations

@@ -2,6 +2,7 @@
 
 import type { Plugin } from '../../lib/cni/plugin.ts'
 import type { Ports } from '../../lib/host/ports.ts'
+import { plugin as bandwidth } from '../cni-bandwidth/plugin.ts'
 import { plugin as bridge } from '../cni-bridge/plugin.ts'
 import { plugin as dummy } from '../cni-dummy/plugin.ts'
 import { plugin as firewall } from '../cni-firewall/plugin.ts'
@@ -21,15 +22,16 @@ import { plugin as ipamStatic } from '../ipam-static/plugin.ts'
 /** Names are those of the directories under cmd/, which are also the names on disk and of the config's `type`. */
 export const PLUGINS: readonly Plugin<Ports>[] = [
   bridge,
-  dummy,
-  firewall,
-  hostDevice,
   hostLocal,
   ipamStatic,
-  ipvlan,
   loopback,
-  macvlan,
+  bandwidth,
   portmap,
+  firewall,
+  dummy,
+  hostDevice,
+  ipvlan,
+  macvlan,
   ptp,
   sbr,
   tuning,
@@ -42,17 +44,18 @@ export const PLUGIN_NAMES: readonly string[] = PLUGINS.map(({ name }) => name)
 /** Names that clients have fixed in their configs, and the plugin of ours that serves under each. */
 export const UPSTREAM_NAMES: Readonly<Record<string, string>> = {
   bridge: bridge.name,
-  dummy: dummy.name,
+  portmap: portmap.name,
   firewall: firewall.name,
+  dummy: dummy.name,
   'host-device': hostDevice.name,
   'host-local': hostLocal.name,
   ipvlan: ipvlan.name,
   loopback: loopback.name,
   macvlan: macvlan.name,
-  portmap: portmap.name,
   ptp: ptp.name,
   sbr: sbr.name,
   static: ipamStatic.name,
+  bandwidth: bandwidth.name,
   tuning: tuning.name,
   vlan: vlan.name,
   vrf: vrf.name,

@@ -5,6 +5,7 @@ import type { Namespace } from './node.ts'
 
 const VARIABLE: readonly { readonly pattern: RegExp; readonly kind: string }[] = [
   { pattern: /\bveth[0-9a-f]{8}\b/g, kind: 'veth' },
+  { pattern: /\bbwp[0-9a-f]{12}\b/g, kind: 'ifb' },
   { pattern: /\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b/g, kind: 'mac' },
 ]
 

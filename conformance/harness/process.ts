@@ -16,17 +16,19 @@ export interface RunOptions {
   /** All of it: nothing is inherited but PATH. */
   readonly environment?: Readonly<Record<string, string>>
   readonly stdin?: string
+  /** For what builds something. */
+  readonly deadlineMs?: number
 }
 
 export function run(
   command: readonly string[],
-  { environment = {}, stdin = '' }: RunOptions = {},
+  { environment = {}, stdin = '', deadlineMs = DEADLINE_MS }: RunOptions = {},
 ): Promise<Exit> {
   const [program = '', ...args] = command
   const { PATH = '/usr/sbin:/usr/bin:/sbin:/bin' } = process.env
   const child = spawn(program, args, {
     env: { PATH, ...environment },
-    timeout: DEADLINE_MS,
+    timeout: deadlineMs,
     killSignal: 'SIGKILL',
   })
   const stdout: Buffer[] = []

@@ -35,6 +35,8 @@ function identify(path: string): string {
   }
 }
 
+/** How often the event loop is looked at, which an idle daemon pays for. */
+const DELAY_RESOLUTION_MS = 20
 const NS_PER_SECOND = 1e9
 
 export class Daemon {
@@ -54,7 +56,7 @@ export class Daemon {
     this.#startedAtMs = ports.clock.nowMs()
     this.#locks = CallLocks.open(`${stateDir}/${LOCKS_FILE}`, lockByte)
     this.#metrics = new CallMetrics(() => ports.clock.nowMs())
-    this.#delay = monitorEventLoopDelay({ resolution: 1 })
+    this.#delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS })
     const serveHttp = createHttpEndpoint({
       isReady: () => this.isReady,
       status: () => this.status(),

@@ -89,6 +89,12 @@ export function listHostportElements(nft: Nft): Promise<OwnedElement[]> {
   return listOwned(nft, ALL_MAPS)
 }
 
+/** Who has the port now. @returns undefined when nobody has */
+export async function findHostportOwner(nft: Nft, hostport: Hostport): Promise<string | undefined> {
+  const [found] = await findOwned(nft, [hostportElement(hostport, '')])
+  return found?.comment
+}
+
 /** @returns a text for each difference between the kernel's state and the pod's having its ports */
 export async function checkHostports(nft: Nft, ports: Hostports, owner: string): Promise<string[]> {
   if (ports.hostports.length === 0) return [] // then the table need not be there

@@ -9,7 +9,7 @@ import type { IpAddress } from '../ip/address.ts'
 import { Prefix } from '../ip/prefix.ts'
 import { AllocationError } from './allocation-error.ts'
 import { describeLease, exhausted } from './exhaustion.ts'
-import type { Holder, LeaseTx, Pod, Pool } from './lease-store.ts'
+import type { Holder, LeaseReader, LeaseTx, Pod, Pool } from './lease-store.ts'
 import { capacityOf, findAllocatable, isReserved, poolKey, type Range } from './range.ts'
 import { findRange, formatRangeSet, type RangeSet } from './range-set.ts'
 
@@ -75,6 +75,22 @@ export function allocate(tx: LeaseTx, request: AllocationRequest): Allocation[] 
     )
   }
   return allocations
+}
+
+/** What the holder has already, as it was allocated. @returns undefined unless it has an address of each set */
+export function findAllocations(
+  tx: LeaseReader,
+  { network, sets, ...holder }: Pick<AllocationRequest, 'network' | 'sets' | keyof Holder>,
+): Allocation[] | undefined {
+  const held = tx.listByHolder(network, holder)
+  const found = sets.map((set) => held.map(({ address }) => ({ address, range: findRange(set, address) })))
+  const allocations = found.flatMap((candidates) => {
+    const one = candidates.find(({ range }) => range !== undefined)
+    if (one?.range === undefined) return []
+    const { subnet, gateway } = one.range
+    return [{ address: Prefix.of(one.address, subnet.length), gateway, cooling: false }]
+  })
+  return allocations.length === sets.length ? allocations : undefined
 }
 
 /** Undefined when nothing is to be remembered. */

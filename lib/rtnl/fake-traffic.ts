@@ -3,10 +3,10 @@
 
 import { FakeRefusal } from './fake-refusal.ts'
 import type { FakeLink, FakeStack } from './fake-stack.ts'
+import type { FilterState } from './filter.ts'
 import type { KernelFeature } from './kernel-feature.ts'
 import type { IfIndex } from './link.ts'
 import { parentOf, type Qdisc, type QdiscParent, type QdiscState, tbfState } from './qdisc.ts'
-import type { Redirect } from './redirect.ts'
 
 export function isMissing(stack: FakeStack, feature: KernelFeature): boolean {
   return stack.network.features.missing?.includes(feature) ?? false
@@ -52,8 +52,8 @@ export function describeQdiscs(link: FakeLink): QdiscState[] {
   }))
 }
 
-export function describeRedirects(link: FakeLink): Redirect[] {
-  return link.redirects.map((target) => ({ dev: link.index, to: target?.index ?? 0 }))
+export function describeFilters(link: FakeLink): FilterState[] {
+  return link.redirects.map((target) => ({ dev: link.index, kind: 'u32', to: target?.index ?? 0 }))
 }
 
 /** A link goes: redirects to it stay, and lead nowhere. */

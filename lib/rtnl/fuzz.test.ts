@@ -6,9 +6,9 @@ import { readMessages } from '../netlink/message.ts'
 import type { MessageKind } from '../netlink/request.ts'
 import { readAddress } from './address.ts'
 import { IFLA, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE } from './attributes.ts'
+import { readFilter } from './filter.ts'
 import { readLink } from './link.ts'
 import { readQdisc } from './qdisc.ts'
-import { readRedirect } from './redirect.ts'
 import { ADDRESSES, LINKS, ROUTES } from './replies.fixture.ts'
 import { readRoutes } from './route.ts'
 import { FILTERS, QDISCS } from './traffic.fixture.ts'
@@ -43,7 +43,7 @@ const READERS: Readonly<Record<string, (bytes: Uint8Array) => unknown>> = {
   readAddress,
   readRoutes,
   readQdisc,
-  readRedirect,
+  readFilter,
 }
 
 for (const [name, read] of Object.entries(READERS)) {

@@ -19,15 +19,15 @@ import {
   addQdisc,
   addRedirect,
   deleteQdisc,
+  describeFilters,
   describeQdiscs,
-  describeRedirects,
   isMissing,
 } from './fake-traffic.ts'
+import type { FilterState } from './filter.ts'
 import { formatRef } from './format.ts'
 import type { KernelFeature } from './kernel-feature.ts'
 import type { IfIndex, Link, LinkFilter, LinkRef } from './link.ts'
 import type { QdiscState } from './qdisc.ts'
-import type { Redirect } from './redirect.ts'
 import type { RouteFilter, RouteState } from './route.ts'
 import type { Change, LinkCondition, Rtnl } from './rtnl.ts'
 import type { RuleState } from './rule.ts'
@@ -108,9 +108,9 @@ export class RtnlFake implements Rtnl {
     return this.#answer('tc qdisc show', () => describeQdiscs(requireLink(this.#stack, dev)))
   }
 
-  async listRedirects(dev: IfIndex): Promise<Redirect[]> {
+  async listFilters(dev: IfIndex): Promise<FilterState[]> {
     const operation = `tc filter show dev #${dev} ingress`
-    return this.#answer(operation, () => describeRedirects(requireLink(this.#stack, dev)))
+    return this.#answer(operation, () => describeFilters(requireLink(this.#stack, dev)))
   }
 
   async hasFeature(feature: KernelFeature): Promise<boolean> {

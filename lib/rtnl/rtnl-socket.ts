@@ -8,6 +8,7 @@ import { type AddressFilter, type LinkAddressState, listAddressesRequest, readAd
 import { ifinfomsg, RTNL_KINDS, RTNLGRP_LINK } from './attributes.ts'
 import { type BridgeVlan, listBridgeVlansRequest, readBridgeVlans } from './bridge-vlan.ts'
 import { toRequest } from './change-request.ts'
+import { type FilterState, listFiltersRequest, readFilter } from './filter.ts'
 import { formatChange, formatRef } from './format.ts'
 import { isKnownKind, type KernelFeature, probeRequest } from './kernel-feature.ts'
 import {
@@ -21,7 +22,6 @@ import {
 } from './link.ts'
 import type { LinkDeletion } from './link-deletion.ts'
 import { listQdiscsRequest, type QdiscState, readQdisc } from './qdisc.ts'
-import { listRedirectsRequest, type Redirect, readRedirect } from './redirect.ts'
 import { listRoutesRequest, type RouteFilter, type RouteState, readRoutes } from './route.ts'
 import type { Change, LinkCondition, Rtnl } from './rtnl.ts'
 import { listRulesRequest, type RuleState, readRule } from './rule.ts'
@@ -117,10 +117,10 @@ export class RtnlSocket implements Rtnl {
       .filter((qdisc) => qdisc?.dev === dev) as QdiscState[]
   }
 
-  async listRedirects(dev: IfIndex): Promise<Redirect[]> {
+  async listFilters(dev: IfIndex): Promise<FilterState[]> {
     await this.getLink(dev)
-    const messages = await this.#connection.dump(listRedirectsRequest(dev))
-    return messages.map(({ payload }) => readRedirect(payload)).filter((redirect) => redirect !== undefined)
+    const messages = await this.#connection.dump(listFiltersRequest(dev))
+    return messages.map(({ payload }) => readFilter(payload)).filter((filter) => filter !== undefined)
   }
 
   async hasFeature(feature: KernelFeature): Promise<boolean> {

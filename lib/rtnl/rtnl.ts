@@ -4,10 +4,10 @@
 import type { Family } from '../ip/address.ts'
 import type { AddressFilter, LinkAddress, LinkAddressState } from './address.ts'
 import type { BridgeVlan, BridgeVlanChange } from './bridge-vlan.ts'
+import type { FilterState, Redirect } from './filter.ts'
 import type { KernelFeature } from './kernel-feature.ts'
 import type { IfIndex, Link, LinkFilter, LinkRef, LinkSettings, NewLink } from './link.ts'
 import type { Qdisc, QdiscParent, QdiscState } from './qdisc.ts'
-import type { Redirect } from './redirect.ts'
 import type { Route, RouteFilter, RouteState } from './route.ts'
 import type { Rule, RuleState } from './rule.ts'
 
@@ -48,8 +48,8 @@ export interface Rtnl {
   listBridgeVlans(link: IfIndex): Promise<BridgeVlan[]>
   /** Without what the kernel puts on a link by itself. @throws NetlinkError ENODEV */
   listQdiscs(dev: IfIndex): Promise<QdiscState[]>
-  /** Of everything that a link receives. @throws NetlinkError ENODEV */
-  listRedirects(dev: IfIndex): Promise<Redirect[]>
+  /** Of what a link receives, in its ingress qdisc. @throws NetlinkError ENODEV */
+  listFilters(dev: IfIndex): Promise<FilterState[]>
   /** Whether the kernel knows a kind of link, qdisc or action; loads its module, and changes nothing else. */
   hasFeature(feature: KernelFeature): Promise<boolean>
   /**

@@ -1,6 +1,6 @@
 import { test } from 'tap'
+import { readFilter } from './filter.ts'
 import { readQdisc } from './qdisc.ts'
-import { readRedirect } from './redirect.ts'
 import { FILTERS, QDISCS } from './traffic.fixture.ts'
 
 test('readQdisc reads a bucket, also where its rate needs 64 bits', async (t) => {
@@ -28,12 +28,12 @@ test('readQdisc gives the handle of a parent, and nothing of what the kernel put
   t.equal(readQdisc(own), undefined)
 })
 
-test('readRedirect reads what takes every packet elsewhere, and no other filter', async (t) => {
-  const read = Object.entries(FILTERS).map(([name, payload]) => [name, readRedirect(payload)])
+test('readFilter tells what takes every packet elsewhere from other filters', async (t) => {
+  const read = Object.entries(FILTERS).map(([name, payload]) => [name, readFilter(payload)])
   t.strictSame(read, [
     ['head of the list', undefined],
     ['hash table', undefined],
-    ['redirect', { dev: 4, to: 2 }],
-    ['mirror of some', undefined],
+    ['redirect', { dev: 4, kind: 'u32', to: 2 }],
+    ['mirror of some', { dev: 4, kind: 'u32' }],
   ])
 })

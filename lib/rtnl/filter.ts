@@ -1,5 +1,5 @@
-// Filters that send everything that a link receives to another link instead (RTM_*TFILTER: u32 with the action
-// mirred, linux/pkt_cls.h). u32, because kernels have had it for longest; its one key holds for every packet.
+// Filters of what a link receives (RTM_*TFILTER, linux/pkt_cls.h). The one that we make sends everything to another
+// link instead: u32 with the action mirred. u32, because kernels have had it for longest; its one key holds for every packet.
 
 import type { Attributes } from '../netlink/attributes.ts'
 import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/message.ts'
@@ -44,25 +44,34 @@ function everythingTo(ifindex: number): Attributes<typeof TCA_U32> {
   }
 }
 
-export function listRedirectsRequest(dev: IfIndex): Request {
+export interface FilterState {
+  readonly dev: IfIndex
+  /** `u32`, `bpf`, … */
+  readonly kind: string
+  /** Of a filter that is a `Redirect`. */
+  readonly to?: IfIndex | 0
+}
+
+/** Of the ingress qdisc. */
+export function listFiltersRequest(dev: IfIndex): Request {
   return request(RTM_GETTFILTER, {
     header: { tcm_ifindex: dev, tcm_parent: INGRESS_HANDLE },
     operation: `tc filter show dev #${dev} ingress`,
   })
 }
 
-/** @returns undefined for filters of another kind, and for u32's own hash tables */
-export function readRedirect(payload: Uint8Array): Redirect | undefined {
+/** @returns undefined for what is told beside a filter: the head of a list, and u32's hash tables */
+export function readFilter(payload: Uint8Array): FilterState | undefined {
   const { header, attributes } = readPayload(RTM_NEWTFILTER, payload)
-  if (attributes.TCA_KIND !== 'u32') return undefined
-  const { TCA_U32_SEL: selector, TCA_U32_ACT: actions } = (attributes.TCA_OPTIONS ?? {}) as Attributes<
-    typeof TCA_U32
-  >
-  const isEverything = selector?.keys.every(({ mask }) => mask === 0)
-  const options = actions?.first?.TCA_ACT_OPTIONS as Mirred | undefined
-  const mirred = options?.TCA_MIRRED_PARMS
-  if (!isEverything || mirred?.eaction !== EGRESS_REDIRECT) return undefined
-  return { dev: header.tcm_ifindex as IfIndex, to: mirred.ifindex as IfIndex | 0 }
+  const { TCA_KIND: kind = '', TCA_OPTIONS: options } = attributes
+  const dev = header.tcm_ifindex as IfIndex
+  if (options === undefined) return undefined
+  if (kind !== 'u32') return { dev, kind }
+  const { TCA_U32_SEL: selector, TCA_U32_ACT: actions } = options as Attributes<typeof TCA_U32>
+  if (selector === undefined) return undefined
+  const mirred = (actions?.first?.TCA_ACT_OPTIONS as Mirred | undefined)?.TCA_MIRRED_PARMS
+  const isRedirect = selector.keys.every(({ mask }) => mask === 0) && mirred?.eaction === EGRESS_REDIRECT
+  return { dev, kind, ...(isRedirect ? { to: mirred.ifindex as IfIndex | 0 } : {}) }
 }
 
 interface Mirred {

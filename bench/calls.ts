@@ -1,0 +1,168 @@
+// `npm run bench:calls`: what an ADD and a DEL cost beside upstream's, one after another and 16 at once. The contenders
+// take turns, each on a node of its own.
+//
+//   node bench/calls.ts [--runs N] [--upstream DIR] [--write]     --upstream: another version's plugins, too;
+//                                                                 --write: docs/benchmarks.md
+
+import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { dirname } from 'node:path'
+import { parseArgs } from 'node:util'
+import {
+  type Contender,
+  daemonTime,
+  openContenders,
+  type Timing,
+  type Verb,
+  type Workload,
+} from './contestants.ts'
+import { quantile } from './interleave.ts'
+
+const AT_ONCE = 16
+const WARM_UP = 4
+const DOCUMENT = 'docs/benchmarks.md'
+
+const WORKLOADS: readonly (Workload & { readonly title: string })[] = [
+  { title: 'IPv4', masquerade: false, dualStack: false },
+  { title: 'IPv4, ipMasq', masquerade: true, dualStack: false },
+  { title: 'dual stack', masquerade: false, dualStack: true },
+  { title: 'dual stack, ipMasq', masquerade: true, dualStack: true },
+]
+
+interface Figures {
+  readonly label: string
+  readonly verb: Verb
+  readonly p50: number
+  readonly p99: number
+  /** Milliseconds of processor time a call: the processes that were started, and the daemon. */
+  readonly cpu: number
+  readonly daemonCpu: number
+  /** Calls a second; only when they were made at once. */
+  readonly rate: number | undefined
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { runs: { type: 'string' }, upstream: { type: 'string' }, write: { type: 'boolean' } },
+  })
+  process.chdir(dirname(import.meta.dirname))
+  const runs = Number(values.runs ?? 40)
+  const sections: string[] = []
+  for (const { title, ...workload } of WORKLOADS) {
+    const contenders = await openContenders(workload, { pods: runs + WARM_UP, directory: values.upstream })
+    try {
+      const inTurn = await measureInTurn(contenders)
+      const atOnce = await measureAtOnce(contenders)
+      const section = [
+        `### ${title}, one after another`,
+        table(inTurn),
+        `### ${title}, ${AT_ONCE} at once`,
+        table(atOnce),
+      ].join('\n\n')
+      console.log(`${section}\n`)
+      sections.push(section)
+    } finally {
+      for (const contender of contenders) await contender.close()
+    }
+  }
+  if (values.write) writeFileSync(DOCUMENT, documentOf(sections, runs))
+}
+
+async function measureInTurn(contenders: readonly Contender[]): Promise<Figures[]> {
+  const figures: Figures[] = []
+  for (const verb of ['ADD', 'DEL'] as const) {
+    const measured = contenders.map((contender) => ({ contender, timings: [] as Timing[], daemonMs: 0 }))
+    const count = contenders[0]?.pods.length ?? 0
+    for (let i = 0; i < count; i++) {
+      for (const one of measured) {
+        const pod = one.contender.pods[i]
+        if (pod === undefined) continue
+        const before = daemonTime(one.contender)
+        const timing = await one.contender.call(verb, pod)
+        if (i < WARM_UP) continue
+        one.timings.push(timing)
+        one.daemonMs += daemonTime(one.contender) - before
+      }
+    }
+    for (const { contender, timings, daemonMs } of measured)
+      figures.push(figuresOf(contender, verb, { timings, daemonMs, rate: undefined }))
+  }
+  return figures
+}
+
+async function measureAtOnce(contenders: readonly Contender[]): Promise<Figures[]> {
+  const figures: Figures[] = []
+  for (const verb of ['ADD', 'DEL'] as const) {
+    for (const contender of contenders) {
+      const before = daemonTime(contender)
+      const began = performance.now()
+      const timings = await contender.callAll(verb, AT_ONCE)
+      const rate = (timings.length * 1000) / (performance.now() - began)
+      const daemonMs = daemonTime(contender) - before
+      figures.push(figuresOf(contender, verb, { timings, daemonMs, rate }))
+    }
+  }
+  return figures
+}
+
+interface Measured {
+  readonly timings: readonly Timing[]
+  readonly daemonMs: number
+  readonly rate: number | undefined
+}
+
+function figuresOf({ label }: Contender, verb: Verb, { timings, daemonMs, rate }: Measured): Figures {
+  const ms = timings.map((timing) => timing.ms)
+  const cpu = timings.reduce((sum, { cpuMs }) => sum + cpuMs, 0) / timings.length
+  const [p50, p99] = [quantile(ms, 0.5), quantile(ms, 0.99)]
+  return { label, verb, p50, p99, cpu, daemonCpu: daemonMs / timings.length, rate }
+}
+
+/** Ratios are to upstream's, the first of each verb. */
+function table(figures: readonly Figures[]): string {
+  const rows = figures.map((one) => {
+    const base = figures.find(({ verb }) => verb === one.verb) ?? one
+    const ratio = (of: (figures: Figures) => number | undefined) =>
+      `${((of(one) ?? 0) / (of(base) ?? 1)).toFixed(2)} ×`
+    return [
+      one.verb,
+      one.label,
+      `${one.p50.toFixed(1)} ms`,
+      ratio(({ p50 }) => p50),
+      `${one.p99.toFixed(1)} ms`,
+      ratio(({ p99 }) => p99),
+      ...(one.rate === undefined ? [] : [`${one.rate.toFixed(0)}/s`, ratio(({ rate }) => rate)]),
+      `${one.cpu.toFixed(1)} ms`,
+      `${one.daemonCpu.toFixed(1)} ms`,
+    ]
+  })
+  const rate = figures[0]?.rate === undefined ? [] : ['rate', '']
+  const head = ['', '', 'median', '', 'p99', '', ...rate, 'CPU of processes', 'CPU of daemon']
+  return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+}
+
+function documentOf(sections: readonly string[], runs: number): string {
+  const kernel = execFileSync('uname', ['-r'], { encoding: 'utf8' }).trim()
+  const query = ['-W', '-f', '$'.concat('{Version}'), 'containernetworking-plugins']
+  const debian = execFileSync('dpkg-query', query, { encoding: 'utf8' })
+  return `# Benchmarks
+
+What a call costs, beside upstream's plugins on the same machine in the same minutes. Written by
+\`node bench/calls.ts --write\`; run it yourself, a machine's figures are its own. What to read are the ratios.
+
+Machine: ${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, Linux ${kernel}, ${new Date().toISOString().slice(0, 10)}.
+Upstream: Debian's \`containernetworking-plugins\` ${debian}, with its \`host-local\`. ${runs} pods each, after ${WARM_UP} that do not count.
+
+Each contender has a node (a network namespace) and pods of its own. A call is a process: its time is from its start to
+its end, as a runtime sees it (bench/run-calls.c starts it). One after another: the contenders take turns, call by call.
+At once: ${AT_ONCE} calls are always under way, contender by contender. Ratios are to the first row of a verb.
+
+Addresses with up to 50,000 leases held are measured by \`node bench/ipam.ts\`, and where the time of a call goes is
+printed by \`node bench/breakdown.ts\`.
+
+${sections.join('\n\n')}
+`
+}
+
+await main()

@@ -1,0 +1,158 @@
+// Whose plugins are measured, each on a node of its own: upstream's, ours as a process, and ours with the daemon.
+
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import { podwire, upstream } from '../conformance/harness/contestant.ts'
+import { shimmed } from '../conformance/harness/daemon.ts'
+import { type Namespace, TestNode } from '../conformance/harness/node.ts'
+
+export interface Workload {
+  readonly masquerade: boolean
+  readonly dualStack: boolean
+}
+
+/** Of one call. */
+export interface Timing {
+  /** From the start of its process to its end, in ms. */
+  readonly ms: number
+  /** Processor time of the process, in ms; without the daemon's. */
+  readonly cpuMs: number
+}
+
+export type Verb = 'ADD' | 'DEL'
+
+export interface Contender {
+  readonly label: string
+  readonly node: TestNode
+  readonly pods: readonly Namespace[]
+  readonly call: (verb: Verb, pod: Namespace) => Promise<Timing>
+  /** So many always under way. */
+  readonly callAll: (verb: Verb, atOnce: number) => Promise<Timing[]>
+  close(): Promise<void>
+}
+
+/** @param directory  of upstream's plugins; Debian's when undefined */
+export async function openContenders(
+  workload: Workload,
+  { pods, directory }: { pods: number; directory: string | undefined },
+): Promise<Contender[]> {
+  const list = [
+    { label: 'upstream (Debian)', contestant: upstream },
+    ...(directory === undefined ? [] : [{ label: directory, contestant: { ...upstream, directory } }]),
+    { label: 'Podwire, a process', contestant: podwire },
+    { label: 'Podwire, daemon', contestant: shimmed() },
+  ]
+  const contenders: Contender[] = []
+  for (const { label, contestant } of list) {
+    const node = await TestNode.create(contestant)
+    const namespaces: Namespace[] = []
+    for (let i = 0; i < pods; i++) namespaces.push(await node.addPod(`p${i}`))
+    const runner = new Runner(node, workload)
+    contenders.push({
+      label,
+      node,
+      pods: namespaces,
+      call: (verb, pod) => runner.call(verb, pod),
+      callAll: (verb, atOnce) => runner.callAll(verb, namespaces, atOnce),
+      async close() {
+        runner.close()
+        await node.remove()
+      },
+    })
+  }
+  return contenders
+}
+
+/** bench/run-calls.c on the node: one for calls in turn, which stays, and one for each round of calls at once. */
+class Runner {
+  readonly #node: TestNode
+  readonly #config: string
+  readonly #log: string
+  #inTurn: ReturnType<Runner['open']> | undefined
+
+  constructor(node: TestNode, workload: Workload) {
+    this.#node = node
+    this.#config = join(node.directory, 'bench.json')
+    this.#log = join(node.directory, 'bench.log')
+    writeFileSync(this.#config, configOf(node, workload))
+  }
+
+  async call(verb: Verb, pod: Namespace): Promise<Timing> {
+    this.#inTurn ??= this.open(1)
+    this.#inTurn.stdin.write(lineOf(verb, pod))
+    const { value } = await this.#inTurn.lines.next()
+    return this.#timing(String(value))
+  }
+
+  async callAll(verb: Verb, pods: readonly Namespace[], atOnce: number): Promise<Timing[]> {
+    const { stdin, lines } = this.open(atOnce)
+    stdin.end(pods.map((pod) => lineOf(verb, pod)).join(''))
+    const timings: Timing[] = []
+    for await (const line of { [Symbol.asyncIterator]: () => lines }) timings.push(this.#timing(line))
+    return timings
+  }
+
+  close(): void {
+    this.#inTurn?.stdin.end()
+  }
+
+  open(atOnce: number) {
+    const { name, contestant, stateDir, socketPath } = this.#node
+    const { directory, bridge } = contestant
+    const env = {
+      PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+      CNI_IFNAME: 'eth0',
+      CNI_PATH: directory,
+      PODWIRE_STATE_DIR: stateDir,
+      PODWIRE_SOCKET: socketPath,
+    }
+    const program = [buildRunner(), join(directory, bridge), this.#config, this.#log, String(atOnce)]
+    const child = spawn('ip', ['netns', 'exec', name, ...program], {
+      env,
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    return { stdin: child.stdin, lines: createInterface(child.stdout)[Symbol.asyncIterator]() }
+  }
+
+  #timing(line: string): Timing {
+    const [wall = Number.NaN, cpu = Number.NaN, status] = line.split(' ').map(Number)
+    if (status !== 0) throw new Error(readFileSync(this.#log, 'utf8').slice(-2000))
+    return { ms: wall / 1000, cpuMs: cpu / 1000 }
+  }
+}
+
+function lineOf(verb: Verb, { name, path }: Namespace): string {
+  return `${verb} ${name} ${path}\n`
+}
+
+function buildRunner(): string {
+  const runner = 'dist/bench/run-calls'
+  mkdirSync('dist/bench', { recursive: true })
+  if (!existsSync(runner)) execFileSync('gcc', ['-O2', '-o', runner, 'bench/run-calls.c'])
+  return resolve(runner)
+}
+
+function configOf({ contestant, dataDir }: TestNode, { masquerade, dualStack }: Workload): string {
+  const ranges = [[{ subnet: '10.9.0.0/16' }], ...(dualStack ? [[{ subnet: 'fd00:9::/64' }]] : [])]
+  const routes = [{ dst: '0.0.0.0/0' }, ...(dualStack ? [{ dst: '::/0' }] : [])]
+  return JSON.stringify({
+    cniVersion: '1.0.0',
+    name: 'bench',
+    type: contestant.bridge,
+    isGateway: true,
+    ipMasq: masquerade,
+    hairpinMode: true,
+    ipam: { type: contestant.hostLocal, ranges, routes, dataDir },
+  })
+}
+
+/** Milliseconds of processor time that the daemon has used, in hundredths of a second (proc(5), stat). */
+export function daemonTime({ node }: Contender): number {
+  if (node.daemon === undefined) return 0
+  const fields = readFileSync(`/proc/${node.daemon.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+  return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK
+}
+
+const MS_PER_TICK = 10

@@ -1,0 +1,241 @@
+// How fast packets go through what the plugins make: TCP throughput and the time of a round trip, between pods, to the
+// node, to the world behind masquerading, and from there through a host port. Ours beside upstream's, on two nodes (a
+// namespace each) that are there at the same time, in turn, so that the machine's moods meet both.
+//
+//   node bench/datapath.ts [--rounds N] [--family 4|6] [--enforce]     --enforce: exit status 1 below 0.98 × upstream's
+//
+// It takes iperf3 (Debian: iperf3) and gcc.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { type Contestant, podwire, upstream } from '../conformance/harness/contestant.ts'
+import { type Namespace, TestNode } from '../conformance/harness/node.ts'
+import { type Config, callPlugin } from '../conformance/harness/plugin.ts'
+import { mustRun } from '../conformance/harness/process.ts'
+
+const GOAL = 0.98
+const STREAM_BYTES = '60M'
+const ROUND_TRIPS = 2000
+const STREAM_PORT = 5201
+const ECHO_PORT = 5202
+const HOST_PORTS = { [STREAM_PORT]: 30001, [ECHO_PORT]: 30002 } as const
+
+const PATHS = [
+  'pod to pod',
+  'pod to node',
+  'pod to outside, masqueraded',
+  'outside to pod, by a host port',
+] as const
+type Path = (typeof PATHS)[number]
+
+type Family = 4 | 6
+/** In the order of addressing: the first pod, the node on its bridge, outside, the node from outside. */
+const ADDRESSES: Readonly<Record<Family, readonly [string, string, string, string]>> = {
+  4: ['10.1.0.2', '10.1.0.1', '192.0.2.2', '192.0.2.1'],
+  6: ['fd00:1::2', 'fd00:1::1', '2001:db8:ffff::2', '2001:db8:ffff::1'],
+}
+
+/** One contestant's node, with two pods and a host beyond it, and servers everywhere. */
+interface Subject {
+  readonly name: string
+  readonly node: TestNode
+  readonly routes: Readonly<Record<Path, Route>>
+  readonly bitsPerSecond: Record<Path, number[]>
+  readonly nanoseconds: Record<Path, number[]>
+}
+
+/** Who calls whom. */
+interface Route {
+  readonly from: Namespace
+  readonly address: string
+  readonly portOf: (port: typeof STREAM_PORT | typeof ECHO_PORT) => number
+}
+
+const children: ChildProcess[] = []
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { rounds: { type: 'string' }, family: { type: 'string' }, enforce: { type: 'boolean' } },
+  })
+  const family = values.family === '6' ? 6 : 4
+  const directory = mkdtempSync(join(tmpdir(), 'pw-bench-datapath-'))
+  const subjects: Subject[] = []
+  try {
+    const echo = await compile(directory)
+    for (const contestant of [podwire, upstream]) subjects.push(await prepare(contestant, { family, echo }))
+    await measure(subjects, { rounds: Number(values.rounds ?? 40), echo })
+    const isMet = print(subjects)
+    if (values.enforce === true && !isMet) process.exitCode = 1
+  } finally {
+    for (const child of children) child.kill()
+    for (const { node } of subjects) await node.remove()
+    rmSync(directory, { recursive: true })
+  }
+}
+
+async function compile(directory: string): Promise<string> {
+  const program = join(directory, 'round-trip')
+  await mustRun('gcc', '-O2', '-o', program, join(import.meta.dirname, 'round-trip.c'))
+  return program
+}
+
+async function prepare(
+  contestant: Contestant,
+  { family, echo }: { family: Family; echo: string },
+): Promise<Subject> {
+  if (!existsSync(join(contestant.directory, contestant.bridge)))
+    throw new Error(`${contestant.name}: no plugins in ${contestant.directory}`)
+  const node = await TestNode.create(contestant)
+  const [pod, other] = [await node.addPod('pod'), await node.addPod('other')]
+  const outside = await node.addOutside()
+  for (const each of [pod, other]) await attach(node, each, each === pod)
+  for (const where of [pod, node, outside]) {
+    await serve(where, ['iperf3', '--server', '--port', String(STREAM_PORT)])
+    await serve(where, [echo, 'serve', String(ECHO_PORT)])
+  }
+  const [podAddress, gateway, world, uplink] = ADDRESSES[family]
+  const route = (from: Namespace, address: string): Route => ({ from, address, portOf: (port) => port })
+  return {
+    name: contestant.name,
+    node,
+    routes: {
+      'pod to pod': route(other, podAddress),
+      'pod to node': route(other, gateway),
+      'pod to outside, masqueraded': route(other, world),
+      'outside to pod, by a host port': {
+        from: outside,
+        address: uplink,
+        portOf: (port) => HOST_PORTS[port],
+      },
+    },
+    bitsPerSecond: empty(),
+    nanoseconds: empty(),
+  }
+}
+
+function empty(): Record<Path, number[]> {
+  return Object.fromEntries(PATHS.map((path) => [path, []])) as unknown as Record<Path, number[]>
+}
+
+/** On a bridge with masquerading; one pod has host ports. */
+async function attach(node: TestNode, pod: Namespace, hasPorts: boolean): Promise<void> {
+  const { contestant, dataDir } = node
+  const common = { cniVersion: '1.0.0', name: 'bench' }
+  const ipam = {
+    type: contestant.hostLocal,
+    dataDir,
+    ranges: [[{ subnet: '10.1.0.0/24' }], [{ subnet: 'fd00:1::/64' }]],
+  }
+  const bridge = {
+    ...common,
+    type: contestant.bridge,
+    isDefaultGateway: true,
+    ipMasq: true,
+    hairpinMode: true,
+    ipam,
+  }
+  const prevResult = await add(node, pod, bridge)
+  if (!hasPorts) return
+  const type = contestant.name === 'podwire' ? 'cni-portmap' : 'portmap'
+  const portMappings = Object.entries(HOST_PORTS).map(([containerPort, hostPort]) => ({
+    containerPort: Number(containerPort),
+    hostPort,
+    protocol: 'tcp',
+  }))
+  await add(node, pod, { ...common, type, runtimeConfig: { portMappings }, prevResult })
+}
+
+/** @returns the plugin's answer */
+async function add(
+  node: TestNode,
+  pod: Namespace,
+  config: Config & { readonly type: string },
+): Promise<unknown> {
+  const { type } = config
+  const { status, stdout, stderr } = await callPlugin(node, { type, command: 'ADD', pod, config })
+  if (status !== 0) throw new Error(`${type}: ${stdout}${stderr}`)
+  return JSON.parse(stdout)
+}
+
+/** Until the end of the program. It is there when something listens on its port. */
+async function serve({ name }: Namespace, command: readonly string[]): Promise<void> {
+  children.push(spawn('ip', ['netns', 'exec', name, ...onCpu(0), ...command], { stdio: 'ignore' }))
+  const port = command.at(-1)
+  const isThere = async () =>
+    (await mustRun('ip', 'netns', 'exec', name, 'ss', '-Hltn', `sport = :${port}`)) !== ''
+  for (let attempt = 0; !(await isThere()); attempt++)
+    if (attempt === 200) throw new Error(`${command.join(' ')} does not listen`)
+}
+
+async function measure(
+  subjects: readonly Subject[],
+  { rounds, echo }: { rounds: number; echo: string },
+): Promise<void> {
+  for (let round = -1; round < rounds; round++) {
+    const inTurn = round % 2 === 0 ? subjects : subjects.toReversed()
+    for (const path of PATHS)
+      for (const { routes, bitsPerSecond, nanoseconds } of inTurn) {
+        const [stream, trip] = [await streamOnce(routes[path]), await tripOnce(routes[path], echo)]
+        if (round < 0) continue // the first one fills caches
+        bitsPerSecond[path].push(stream)
+        nanoseconds[path].push(trip)
+      }
+  }
+}
+
+/**
+ * Where a program runs makes more of a difference than what is compared here. Servers and those who ask for round trips
+ * share a CPU, streams have one for each end.
+ */
+function onCpu(number: 0 | 1): string[] {
+  return ['taskset', '--cpu-list', String(Math.min(number, availableParallelism() - 1))]
+}
+
+async function streamOnce({ from, address, portOf }: Route): Promise<number> {
+  const port = String(portOf(STREAM_PORT))
+  const client = ['iperf3', '--client', address, '--port', port, '--bytes', STREAM_BYTES, '--json']
+  const report = JSON.parse(await mustRun('ip', 'netns', 'exec', from.name, ...onCpu(1), ...client)) as {
+    end: { sum_received: { bits_per_second: number } }
+  }
+  return report.end.sum_received.bits_per_second
+}
+
+async function tripOnce({ from, address, portOf }: Route, echo: string): Promise<number> {
+  const client = [echo, 'ask', address, String(portOf(ECHO_PORT)), String(ROUND_TRIPS)]
+  return Number((await mustRun('ip', 'netns', 'exec', from.name, ...onCpu(0), ...client)).split(' ')[0])
+}
+
+/** @returns whether ours is nowhere below the goal */
+function print([ours, theirs]: readonly Subject[]): boolean {
+  if (ours === undefined || theirs === undefined) return false
+  const row = (...cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  const ratios: number[] = []
+  // The best quarter begins there: what disturbs a measurement makes it worse, and seldom better.
+  const compare = (path: Path) => {
+    const stream = [ours, theirs].map(({ bitsPerSecond }) => quartile(bitsPerSecond[path], 'upper'))
+    const trip = [ours, theirs].map(({ nanoseconds }) => quartile(nanoseconds[path], 'lower'))
+    const [mine = 0, other = 0] = stream
+    const [myTrip = 0, otherTrip = 0] = trip
+    ratios.push(mine / other, otherTrip / myTrip)
+    return [
+      ...stream.map((value) => `${(value / 1e9).toFixed(1)} Gbit/s`),
+      `${(mine / other).toFixed(2)} ×`,
+      ...trip.map((value) => `${(value / 1e3).toFixed(1)} µs`),
+      `${(otherTrip / myTrip).toFixed(2)} ×`,
+    ]
+  }
+  console.log(row('', 'throughput', 'upstream', '', 'round trip', 'upstream', ''))
+  console.log(row('---', '--:', '--:', '--:', '--:', '--:', '--:'))
+  for (const path of PATHS) console.log(row(path, ...compare(path)))
+  return ratios.every((ratio) => ratio >= GOAL)
+}
+
+function quartile(values: readonly number[], which: 'lower' | 'upper'): number {
+  const sorted = values.toSorted((a, b) => (which === 'lower' ? a - b : b - a))
+  return sorted[sorted.length >> 2] ?? 0
+}
+
+await main()

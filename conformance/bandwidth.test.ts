@@ -1,0 +1,3 @@
+import { playArea } from './harness/play-area.ts'
+
+playArea('bandwidth')

@@ -1,0 +1,169 @@
+// The shim (native/shim.c, built by `npm run build`) and protocol.ts speak of the same bytes.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, copyFileSync, mkdtempSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Test, test } from 'tap'
+import {
+  type Call,
+  decodeCall,
+  encodeCall,
+  encodeFrame,
+  encodeOutcome,
+  encodeRefusal,
+  HEADER_BYTES,
+  KIND,
+  NOTHING,
+  PLACES,
+  readHeader,
+} from './protocol.ts'
+
+const SHIM = join(import.meta.dirname, '../../dist/bin/podwire-shim')
+const CONFIG = '{"name":"né\0t"}'
+
+/** In the executable's place: it says what it was given. */
+const EXECUTABLE = `#!/bin/sh
+echo "$CNI_COMMAND call=\${PODWIRE_CALL:+set} retry=$PODWIRE_RETRY $0 $(cat)"
+`
+
+type Reaction = (socket: Socket, call: Call, bytes: Buffer) => void
+
+/** A directory with a shim, an executable beside it, and a daemon that does as it is told. */
+async function start(t: Test, reaction?: Reaction) {
+  const directory = mkdtempSync(join(tmpdir(), 'pwt-'))
+  t.teardown(() => rmSync(directory, { recursive: true }))
+  const path = join(directory, 'podwire.sock')
+  copyFileSync(SHIM, join(directory, 'shim'))
+  writeFileSync(join(directory, 'podwire'), EXECUTABLE)
+  chmodSync(join(directory, 'podwire'), 0o755)
+  if (reaction !== undefined) {
+    const server = createServer(async (socket) => {
+      // A shim that has heard enough leaves the rest unread.
+      socket.on('error', () => undefined)
+      const bytes = await readCall(socket)
+      reaction(socket, decodeCall(bytes.subarray(HEADER_BYTES)), bytes)
+    })
+    server.listen(path)
+    await once(server, 'listening')
+    t.teardown(() => server.close())
+  }
+  const run = async (environment: Record<string, string> = {}) => {
+    const child = spawn(join(directory, 'shim'), {
+      argv0: '/opt/cni/bin/bridge',
+      env: { PATH: process.env['PATH'], CNI_COMMAND: 'ADD', PODWIRE_SOCKET: path, ...environment },
+    })
+    let [stdout, stderr] = ['', '']
+    child.stdout.on('data', (chunk) => (stdout += chunk))
+    child.stderr.on('data', (chunk) => (stderr += chunk))
+    child.stdin.end(CONFIG)
+    const [exitStatus] = await once(child, 'close')
+    return { exitStatus, stdout, stderr }
+  }
+  return { directory, run }
+}
+
+async function readCall(socket: Socket): Promise<Buffer> {
+  let bytes = Buffer.alloc(0)
+  while (bytes.length < HEADER_BYTES || bytes.length < HEADER_BYTES + readHeader(bytes).length) {
+    const [chunk] = await once(socket, 'data')
+    bytes = Buffer.concat([bytes, chunk])
+  }
+  return bytes
+}
+
+/** Device and inode, as the shim tells them. */
+function identify(path: string): string {
+  const { dev, ino } = statSync(path, { bigint: true, throwIfNoEntry: false }) ?? {}
+  return dev === undefined || ino === undefined ? NOTHING : `${dev.toString(16)}:${ino.toString(16)}`
+}
+
+test('the shim’s call is that of encodeCall, byte by byte, and the daemon’s outcome is relayed', async (t) => {
+  const heard: Buffer[] = []
+  const { run } = await start(t, (socket, _, bytes) => {
+    heard.push(bytes)
+    socket.write(Buffer.concat([encodeFrame(KIND.accepted), encodeFrame(KIND.working)]))
+    socket.end(encodeOutcome({ exitStatus: 7, stdout: 'öut', stderr: 'err' }))
+  })
+  const netns = '/proc/self/ns/net'
+  t.strictSame(await run({ CNI_NETNS: netns, CNI_ARGS: 'é=ü', PODWIRE_CALL: 'theirs', PODWIRE_RETRY: '1' }), {
+    exitStatus: 7,
+    stdout: 'öut',
+    stderr: 'err',
+  })
+  const bytes = Buffer.concat(heard)
+  const call = decodeCall(bytes.subarray(HEADER_BYTES))
+  t.equal(bytes.toString('hex'), encodeCall(call).toString('hex'))
+  t.match(call, {
+    plugin: 'bridge',
+    netns: readlinkSync(netns),
+    places: [...PLACES.map(identify), identify(netns)],
+    environment: { CNI_COMMAND: 'ADD', CNI_ARGS: 'é=ü', PODWIRE_CALL: /^[0-9a-f]{32}$/ },
+    stdin: CONFIG,
+  })
+  t.notOk('PODWIRE_RETRY' in call.environment)
+})
+
+test('places that are not there are nothing', async (t) => {
+  let places: readonly string[] = []
+  const { run } = await start(t, (socket, call) => {
+    places = call.places
+    socket.end(encodeOutcome({ exitStatus: 0, stdout: '', stderr: '' }))
+  })
+  for (const environment of [{}, { CNI_NETNS: '' }, { CNI_NETNS: '/nowhere' }]) {
+    await run(environment)
+    t.equal(places.at(-1), NOTHING)
+  }
+})
+
+test('the shim makes the call itself when the daemon does not', async (t) => {
+  const rows: [what: string, reaction: Reaction | undefined, retry: string][] = [
+    ['no daemon', undefined, 'call= retry='],
+    ['it refuses', (socket) => socket.end(encodeRefusal('no')), 'call= retry='],
+    [
+      'it refuses later',
+      (socket) => socket.end(Buffer.concat([encodeFrame(KIND.accepted), encodeRefusal('no')])),
+      'call= retry=',
+    ],
+    ['it dies at once', (socket) => socket.destroy(), 'call=set retry=1'],
+    ['it dies later', (socket) => socket.end(encodeFrame(KIND.accepted)), 'call=set retry=1'],
+    [
+      'it dies within its answer',
+      (socket) => socket.end(encodeOutcome({ exitStatus: 0, stdout: 'x', stderr: '' }).subarray(0, -1)),
+      'call=set retry=1',
+    ],
+    ['it speaks otherwise', (socket) => socket.end('HTTP/1.1 400 Bad Request'), 'call=set retry=1'],
+    [
+      'it speaks of what is unknown',
+      (socket) => socket.end(encodeFrame(99 as typeof KIND.working)),
+      'call=set retry=1',
+    ],
+  ]
+  for (const [what, reaction, retry] of rows) {
+    const { run, directory } = await start(t, reaction)
+    const { exitStatus, stdout } = await run()
+    t.strictSame(
+      [exitStatus, stdout],
+      [0, `ADD ${retry} ${join(directory, 'podwire')} ${CONFIG.replace('\0', '')}\n`],
+      what,
+    )
+  }
+})
+
+test('PODWIRE_NO_DAEMON asks no daemon', async (t) => {
+  const { run } = await start(t, () => t.fail('it was asked'))
+  t.match((await run({ PODWIRE_NO_DAEMON: '1' })).stdout, /^ADD call= retry= /)
+})
+
+test('the shim without an executable says what the daemon said, or that nobody is there', async (t) => {
+  const refusing = await start(t, (socket) => socket.end(encodeRefusal('{"code":11}')))
+  rmSync(join(refusing.directory, 'podwire'))
+  t.match(await refusing.run(), { exitStatus: 1, stdout: '{"code":11}' })
+  const alone = await start(t)
+  rmSync(join(alone.directory, 'podwire'))
+  const { exitStatus, stdout } = await alone.run()
+  t.equal(exitStatus, 1)
+  t.match(JSON.parse(stdout), { cniVersion: '1.1.0', code: 11, msg: /no daemon answers/ })
+})
