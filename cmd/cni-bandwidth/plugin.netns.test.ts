@@ -31,7 +31,8 @@ function makeWorld(t: Test) {
   const live = new LiveKernel()
   const host = live.openNamespace(node.path)
   t.teardown(() => host.close())
-  const kernel = { host, openNamespace: (path: string) => live.openNamespace(path), close: () => undefined }
+  const openNamespace = (path: string) => live.openNamespace(path)
+  const kernel = { host, openNamespace, idle: Promise.resolve(), close: () => undefined }
   const scene = makeScene()
   const ports: Ports = { ...scene.ports, kernel }
   const prevResult: Result = { interfaces: [{ name: 'host0' }, { name: 'eth0', sandbox: pod.path }] }

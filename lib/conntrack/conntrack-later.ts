@@ -5,7 +5,7 @@
 // again (coolDown, of host-local) has no connections then.
 
 import type { IpAddress } from '../ip/address.ts'
-import type { Conntrack } from './conntrack.ts'
+import type { Conntrack, PortConnection } from './conntrack.ts'
 
 export interface LaterOptions {
   /** Called for what could not be forgotten. */
@@ -37,9 +37,13 @@ export class ConntrackLater implements Conntrack {
     return 0
   }
 
-  /** Not later: ADD waits for it, since the next packet must reach the pod. */
-  flushPorts(...args: Parameters<Conntrack['flushPorts']>): Promise<number> {
-    return this.#conntrack.flushPorts(...args)
+  /** At once: who gets the port next may be waiting for it, and calls with ports are few. */
+  flushPorts(
+    ports: readonly Pick<PortConnection, 'protocol' | 'port'>[],
+    size: number,
+    isStale: (connection: PortConnection) => boolean,
+  ): Promise<number> {
+    return this.#conntrack.flushPorts(ports, size, isStale)
   }
 
   /** Resolves when all is forgotten that was asked for until now. */

@@ -91,7 +91,9 @@ export function listHostportElements(nft: Nft): Promise<OwnedElement[]> {
 
 /** Who has the port now. @returns undefined when nobody has */
 export async function findHostportOwner(nft: Nft, hostport: Hostport): Promise<string | undefined> {
-  const [found] = await findOwned(nft, [hostportElement(hostport, '')])
+  const [found]: ({ readonly comment?: string } | undefined)[] = await findOwned(nft, [
+    hostportElement(hostport, ''),
+  ])
   return found?.comment
 }
 
