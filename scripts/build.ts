@@ -76,6 +76,7 @@ const PACKS: PackList = [
   ],
   ['masquerade', /^lib\/nftables\/(nft-socket|podwire-table)\.ts$|^lib\/conntrack\//],
   ['bridge', /^cmd\/(cni-bridge|ipam-host-local)\//],
+  ['loopback', /^cmd\/cni-loopback\//], // containerd calls it for every pod
   ['plugins', /^cmd\/(cni|ipam)-/],
   ['podwire', /./],
 ]

@@ -20,6 +20,8 @@ const ABOUT = {
   upstreamNames: { bridge: 'cni-bridge', 'host-local': 'ipam-host-local' },
   openPorts: () => Promise.reject(new Error('no command here opens ports')),
   runDaemon: () => Promise.reject(new Error('no command here is the daemon')),
+  environment: {},
+  isTerminal: false,
 }
 
 const ROWS = [
@@ -28,24 +30,39 @@ const ROWS = [
   {
     words: ['help'],
     exitStatus: 0,
-    stdout: /podwire install DIR.*cni-bridge.*ipam-host-local/s,
+    stdout: /podwire install .*cni-bridge.*ipam-host-local/s,
     stderr: /^$/,
   },
-  { words: [], exitStatus: 2, stdout: /^$/, stderr: /podwire install DIR/ },
+  { words: [], exitStatus: 2, stdout: /^$/, stderr: /podwire install / },
   { words: ['nosuch'], exitStatus: 2, stdout: /^$/, stderr: /^no command "nosuch"\n\nPodwire 1\.2\.3/ },
   { words: ['constructor'], exitStatus: 2, stdout: /^$/, stderr: /^no command "constructor"/ },
   {
     words: ['install'],
     exitStatus: 2,
     stdout: /^$/,
-    stderr: /^usage: podwire install DIR \[--shim\] \[--upstream-names\]\n$/,
+    stderr: /^usage: podwire install DIR .*\n$/,
   },
   {
     words: ['install', 'a', 'b'],
     exitStatus: 2,
     stdout: /^$/,
-    stderr: /^usage: podwire install DIR \[--shim\] \[--upstream-names\]\n$/,
+    stderr: /^usage: podwire install DIR .*\n$/,
   },
+  {
+    words: ['list', '--help'],
+    exitStatus: 0,
+    stdout: /^Usage {2}podwire list .*-o, --output wide\|json/ms,
+    stderr: /^$/,
+  },
+  { words: ['help', 'gc'], exitStatus: 0, stdout: /podwire gc --dry-run +a look before/, stderr: /^$/ },
+  { words: ['help', 'nosuch'], exitStatus: 2, stdout: /no command "nosuch"/, stderr: /^$/ },
+  {
+    words: ['list', '-o', 'xml'],
+    exitStatus: 2,
+    stdout: /^$/,
+    stderr: /^--output is one of wide, json, yaml, name, not "xml"\nusage: podwire list/,
+  },
+  { words: ['completion', 'csh'], exitStatus: 2, stdout: /^$/, stderr: /bash, zsh and fish are known/ },
   {
     words: ['install', '/nonexistent'],
     exitStatus: 1,

@@ -1,103 +1,52 @@
-// The commands of `podwire` itself. A command's own code is loaded when it is called.
+// The commands of `podwire` itself: finds the one that is called, reads its words, and tells what came of it.
 
-import { dirname } from 'node:path'
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
-import type { Plugin } from '../../lib/cni/plugin.ts'
-import type { Ports } from '../../lib/host/ports.ts'
+import { type About, type Command, type Commands, type Flags, type Outcome, UsageError } from './command.ts'
+import { INSTALLING } from './commands-installing.ts'
+import { LOOKING } from './commands-looking.ts'
+import { MENDING } from './commands-mending.ts'
+import { commandHelp, helpText } from './help.ts'
+import { styleFor } from './style.ts'
 
-export interface About {
-  readonly version: string
-  /** Path of the running executable. */
-  readonly executable: string
-  readonly plugins: readonly Plugin<Ports>[]
-  /** Upstream's names and ours. */
-  readonly upstreamNames: Readonly<Record<string, string>>
-  readonly openPorts: () => Promise<Ports>
-  /** Serves calls until the process is told to stop. */
-  readonly runDaemon: (socketPath: string | undefined) => Promise<void>
-}
-
-export interface Outcome {
-  readonly exitStatus: number
-  readonly stdout: string
-  readonly stderr: string
-}
-
-export type Flags = Readonly<Record<string, string | boolean | undefined>>
-
-interface Command {
-  readonly usage: string
-  readonly summary: string
-  readonly options?: ParseArgsOptionsConfig
-  readonly operands: number
-  /** @returns what is printed */
-  run(call: { operands: readonly string[]; flags: Flags; about: About }): Promise<string>
-}
-
-const COMMANDS: Readonly<Record<string, Command>> = {
-  install: {
-    usage: 'install DIR [--shim] [--upstream-names]',
-    summary: 'put the executable and its plugin names into DIR, such as /opt/cni/bin',
-    options: { shim: { type: 'boolean' }, 'upstream-names': { type: 'boolean' } },
-    operands: 1,
-    run: async ({ operands: [directory = ''], flags, about }) => {
-      const { install } = await import('./install.ts')
-      const names = flags['upstream-names'] ? Object.keys(about.upstreamNames) : []
-      return install(directory, {
-        executable: about.executable,
-        names: [...about.plugins.map(({ name }) => name), ...names],
-        withShim: flags['shim'] === true,
-      })
-    },
-  },
-  gc: {
-    usage: 'gc [--dry-run]',
-    summary: 'remove what attachments left behind whose network namespace is gone',
-    options: { 'dry-run': { type: 'boolean' } },
-    operands: 0,
-    run: async ({ flags, about }) => {
-      const { gc } = await import('./gc.ts')
-      const path = [dirname(about.executable), '/opt/cni/bin', '/usr/lib/cni']
-      return gc(await about.openPorts(), about.plugins, { dryRun: flags['dry-run'] === true, path })
-    },
-  },
-  export: {
-    usage: 'export [--network NAME] DIR',
-    summary: "give the leases below DIR, such as /var/lib/cni/networks, to upstream's host-local",
-    options: { network: { type: 'string' } },
-    operands: 1,
-    run: async ({ operands: [directory = ''], flags, about }) => {
-      const { exportLeases } = await import('./export.ts')
-      const network = typeof flags['network'] === 'string' ? flags['network'] : undefined
-      return exportLeases(await about.openPorts(), { directory, network })
-    },
-  },
-  repair: {
-    usage: 'repair',
-    summary: 'make again what others have taken from running pods: rules, gateways, forwarding',
-    operands: 0,
-    run: async ({ about }) => {
-      const { repair } = await import('./repair.ts')
-      return repair(await about.openPorts(), about.plugins)
-    },
-  },
-  daemon: {
-    usage: 'daemon [--socket PATH]',
-    summary: 'serve the calls of the shim, until SIGTERM',
-    options: { socket: { type: 'string' } },
-    operands: 0,
-    run: async ({ flags, about }) => {
-      await about.runDaemon(typeof flags['socket'] === 'string' ? flags['socket'] : undefined)
-      return ''
+const COMMANDS: Commands = {
+  ...LOOKING,
+  ...MENDING,
+  ...INSTALLING,
+  completion: {
+    usage: 'completion bash|zsh|fish',
+    summary: 'print what makes a shell complete these commands',
+    operands: [1, 1],
+    examples: [
+      ['source <(podwire completion bash)', 'for this shell'],
+      ['podwire completion bash >/etc/bash_completion.d/podwire', 'for all to come'],
+      ['podwire completion fish >~/.config/fish/completions/podwire.fish', ''],
+    ],
+    run: async ({ operands: [shell = ''] }) => {
+      const { completion } = await import('./completion.ts')
+      return completion(shell, COMMANDS)
     },
   },
   version: {
     usage: 'version',
     summary: 'print the version',
-    operands: 0,
+    operands: [0, 0],
+    examples: [],
     run: async ({ about }) => `${about.version}\n`,
   },
-  help: { usage: 'help', summary: 'print this text', operands: 0, run: async ({ about }) => helpText(about) },
+  help: {
+    usage: 'help [COMMAND]',
+    summary: 'print a list of the commands, or all about one',
+    operands: [0, 1],
+    completes: 'command',
+    examples: [['podwire help list', 'the same as podwire list --help']],
+    run: async ({ operands: [name], about, style }) => {
+      if (name === undefined) return helpText(COMMANDS, about)
+      const command = findCommand(name)
+      return command === undefined
+        ? { stdout: `no command "${name}"\n`, exitStatus: 2 }
+        : commandHelp(command, style)
+    },
+  },
 }
 
 const ALIASES: Readonly<Record<string, string>> = {
@@ -111,52 +60,64 @@ const ALIASES: Readonly<Record<string, string>> = {
 export async function run(words: readonly string[], about: About): Promise<Outcome> {
   const [word = '', ...rest] = words
   const name = ALIASES[word] ?? word
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  const command = findCommand(name)
   if (command === undefined) {
-    return misused(word === '' ? helpText(about) : `no command "${word}"\n\n${helpText(about)}`)
+    const help = helpText(COMMANDS, about)
+    return misused(word === '' ? help : `no command "${word}"\n\n${help}`)
   }
+  const style = styleFor(about)
   const given = readArguments(command, rest)
-  if (given === undefined) return misused(`usage: podwire ${command.usage}\n`)
+  if (given === 'help') return { exitStatus: 0, stdout: commandHelp(command, style), stderr: '' }
+  if (typeof given === 'string') {
+    return misused(`${given === '' ? '' : `${given}\n`}usage: podwire ${command.usage}\n`)
+  }
   try {
-    return { exitStatus: 0, stdout: await command.run({ ...given, about }), stderr: '' }
+    const answer = await command.run({ ...given, about, style })
+    return { exitStatus: 0, stderr: '', ...(typeof answer === 'string' ? { stdout: answer } : answer) }
   } catch (error) {
     if (!(error instanceof Error && 'code' in error)) throw error
-    return { exitStatus: 1, stdout: '', stderr: `podwire ${name}: ${error.message}\n` }
+    const { remedy } = error as { remedy?: unknown }
+    const advice = typeof remedy === 'string' && remedy !== '' ? `  ${remedy}\n` : ''
+    const exitStatus = error instanceof UsageError ? 2 : 1
+    return { exitStatus, stdout: '', stderr: `podwire ${name}: ${error.message}\n${advice}` }
   }
 }
 
-/** @returns undefined when they are not the command's */
+function findCommand(name: string): Command | undefined {
+  return Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+}
+
+/** @returns a text when they are not the command's: what is wrong, where there is more to say than the usage */
 function readArguments(
   command: Command,
   args: readonly string[],
-): { operands: string[]; flags: Flags } | undefined {
+): { operands: string[]; flags: Flags } | string {
+  const options: ParseArgsOptionsConfig = {
+    help: { type: 'boolean', short: 'h' },
+    ...(command.options as ParseArgsOptionsConfig | undefined),
+  }
   try {
-    const options = command.options ?? {}
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true })
-    return positionals.length === command.operands
-      ? { operands: positionals, flags: values as Flags }
-      : undefined
+    if (values['help'] === true) return 'help'
+    const [least, most] = command.operands
+    if (positionals.length < least || positionals.length > most) return ''
+    return findBadValue(command, values as Flags) ?? { operands: positionals, flags: values as Flags }
   } catch (error) {
-    if (error instanceof TypeError) return undefined // an option that the command does not have
+    if (error instanceof TypeError) return '' // an option that the command does not have
     throw error
   }
 }
 
-function misused(text: string): Outcome {
-  return { exitStatus: 2, stdout: '', stderr: text }
+function findBadValue({ options = {} }: Command, flags: Flags): string | undefined {
+  for (const [name, value] of Object.entries(flags)) {
+    const values = options[name]?.values
+    if (values !== undefined && typeof value === 'string' && !values.includes(value)) {
+      return `--${name} is one of ${values.join(', ')}, not "${value}"`
+    }
+  }
+  return undefined
 }
 
-function helpText({ version, plugins, upstreamNames }: About): string {
-  const commands = Object.values(COMMANDS)
-  const width = Math.max(...commands.map(({ usage }) => usage.length))
-  return [
-    `Podwire ${version}: the network of Kubernetes pods.`,
-    '',
-    ...commands.map(({ usage, summary }) => `  podwire ${usage.padEnd(width)}  ${summary}`),
-    '',
-    `Called by the name of a plugin (${plugins.map(({ name }) => name).join(', ')}, or upstream's ${Object.keys(upstreamNames).join(', ')})`,
-    'it is that plugin, as the CNI specification describes: parameters in the environment, configuration on',
-    'standard input.',
-    '',
-  ].join('\n')
+function misused(text: string): Outcome {
+  return { exitStatus: 2, stdout: '', stderr: text }
 }

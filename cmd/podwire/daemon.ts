@@ -10,9 +10,7 @@ import { stateDirOf } from '../../lib/host/state-dir.ts'
 import type { IpAddress } from '../../lib/ip/address.ts'
 import type { Log } from '../../lib/log/log.ts'
 import { openPinoLog } from '../../lib/log/pino-log.ts'
-
-/** Also the shim's (native/shim.c). */
-const DEFAULT_SOCKET = '/run/podwire/podwire.sock'
+import { socketPathOf } from './daemon-client.ts'
 
 /**
  * Threads of libuv, most of which wait for the kernel to let go of deleted links. Asked for in the environment, before
@@ -37,7 +35,7 @@ export interface DaemonCommand {
 /** Resolves when it has stopped. @throws DaemonError, StoreError */
 export async function runDaemon(command: DaemonCommand): Promise<void> {
   const { environment, executable, findPlugin, plugins, version } = command
-  const socketPath = command.socketPath ?? (environment['PODWIRE_SOCKET'] || DEFAULT_SOCKET)
+  const socketPath = socketPathOf(environment, command.socketPath)
   const log = openDaemonLog(environment)
   const background = {
     deletionThreads: DELETION_THREADS,

@@ -36,6 +36,8 @@ function makeDirectory(t: Test, ...networks: readonly string[]) {
     upstreamNames: {},
     openPorts: async () => ports,
     runDaemon: async () => undefined,
+    environment: {},
+    isTerminal: false,
   }
   return { directory, podwire: (...words: string[]) => run(words, about) }
 }

@@ -64,6 +64,8 @@ function makeNode(t: Test) {
       upstreamNames: {},
       openPorts: async () => ports,
       runDaemon: () => Promise.reject(new Error('no daemon here')),
+      environment: {},
+      isTerminal: false,
     })
   return { root, kernel, lease, record, held, podwire }
 }

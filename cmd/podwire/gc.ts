@@ -2,15 +2,12 @@
 // directory that those name, as far as it is dead beyond doubt. What is valid only a runtime knows; it says so in the GC
 // verb.
 
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Plugin } from '../../lib/cni/plugin.ts'
 import type { Request } from '../../lib/cni/request.ts'
-import { findField, isObject } from '../../lib/cni/schema.ts'
 import { Failures } from '../../lib/host/failures.ts'
 import type { Ports } from '../../lib/host/ports.ts'
-import { DEFAULT_DATA_DIR, LEASES_FILE } from '../../lib/ipam/lease-store.ts'
 import { listNetworks } from '../../lib/ipam/takeover.ts'
+import { listDataDirs } from './data-dirs.ts'
 
 export interface GcOptions {
   readonly dryRun: boolean
@@ -48,35 +45,21 @@ interface Place {
 function listPlaces(ports: Ports, plugins: readonly Plugin<Ports>[]): Place[] {
   const recorded = ports.attachments.list()
   const networks = new Set(recorded.map(({ network }) => network))
-  const dataDirs = new Set([DEFAULT_DATA_DIR, ...recorded.flatMap(({ record }) => dataDirOf(record))])
   const others = plugins.filter(({ name }) => name !== LEASING)
   return [
     ...[...networks].flatMap((network) => others.map((plugin) => ({ plugin, network, dataDir: '' }))),
     ...plugins
       .filter(({ name }) => name === LEASING)
       .flatMap((plugin) =>
-        [...dataDirs]
-          .filter(hasLeases)
-          .flatMap((dataDir) =>
-            listNetworks(ports.leases(dataDir)).map((network) => ({ plugin, network, dataDir })),
-          ),
+        listDataDirs(ports).flatMap((dataDir) =>
+          listNetworks(ports.leases(dataDir)).map((network) => ({ plugin, network, dataDir })),
+        ),
       ),
   ]
 }
 
 /** The plugin whose garbage is in data directories. */
 const LEASING = 'ipam-host-local'
-
-function dataDirOf(record: unknown): string[] {
-  const ipam = isObject(record) ? record['ipam'] : undefined
-  const dataDir = isObject(ipam) ? findField(ipam, 'dataDir') : undefined
-  return typeof dataDir === 'string' && dataDir !== '' ? [dataDir] : []
-}
-
-/** To open a store would make one. */
-function hasLeases(dataDir: string): boolean {
-  return existsSync(join(dataDir, LEASES_FILE))
-}
 
 function gcRequest({ network: name, dataDir }: Omit<Place, 'plugin'>, path: readonly string[]): Request {
   // Not the newest: delegates of others are asked to DEL in this version, and older ones do not know 1.1.0.

@@ -1,18 +1,9 @@
 // `podwire install`: the executable and its names, put where a runtime looks for plugins. Each file appears whole
 // under its name (rename(2)), so it may run while the node starts pods.
 
-import {
-  chmodSync,
-  closeSync,
-  copyFileSync,
-  fsyncSync,
-  openSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs'
+import { chmodSync, copyFileSync, realpathSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { replace, sync } from './replace.ts'
 
 const EXECUTABLE = 'podwire'
 const SHIM = 'podwire-shim'
@@ -30,16 +21,15 @@ export interface Installation {
  * @returns what was done, a line for each file
  * @throws Error of the file system, with the path in it
  */
-export function install(directory: string, { executable, names, withShim }: Installation): string {
+export function install(directory: string, { executable, names, withShim }: Installation): string[] {
   const target = withShim ? SHIM : EXECUTABLE
   const shim = join(dirname(executable), SHIM)
-  const lines = [
+  return [
     put(directory, EXECUTABLE, executable),
     // Before its names: each has something to lead to.
     ...(withShim ? [put(directory, SHIM, shim)] : []),
     ...names.map((name) => link(directory, name, target)),
   ]
-  return `${lines.join('\n')}\n`
 }
 
 function put(directory: string, name: string, source: string): string {
@@ -54,22 +44,8 @@ function link(directory: string, name: string, target: string): string {
   return `${join(directory, name)}: link to ${target}`
 }
 
-/** Synced, since a node may lose power right after: a short executable would fail every pod. */
 function copy(from: string, to: string): void {
   copyFileSync(from, to)
   chmodSync(to, 0o755)
-  const fd = openSync(to, 'r')
-  fsyncSync(fd)
-  closeSync(fd)
-}
-
-function replace(path: string, make: (temporary: string) => void): void {
-  const temporary = `${path}.new.${process.pid}`
-  try {
-    make(temporary)
-    renameSync(temporary, path)
-  } catch (error) {
-    rmSync(temporary, { force: true })
-    throw error
-  }
+  sync(to)
 }

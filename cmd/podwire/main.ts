@@ -19,7 +19,7 @@ async function main(): Promise<number> {
   const { invoke } = await import('../../lib/cni/skel.ts')
   const log = await openLog()
   const call = { environment: process.env, readStdin: () => readAll(0) }
-  const outcome = await invoke(plugin, () => openPorts(log, plugin), call, { version, name })
+  const outcome = await invoke(plugin, () => openPorts(log, { plugin }), call, { version, name })
   logOutcome(log, name, outcome)
   await writeAll(2, outcome.stderr)
   const delivered = await writeAll(1, outcome.stdout)
@@ -32,13 +32,17 @@ function isDaemonCommand(): boolean {
 }
 
 /** Only called when a verb really runs: VERSION and bad input open nothing. */
-async function openPorts(log: Log | undefined, plugin?: Plugin<Ports>): Promise<Ports> {
+async function openPorts(
+  log: Log | undefined,
+  { plugin, onlyLooks = false }: { plugin?: Plugin<Ports>; onlyLooks?: boolean } = {},
+): Promise<Ports> {
   const { openPorts: open } = await import('../../lib/host/open-ports.ts')
   return open({
     environment: process.env,
     executable: process.execPath,
     findPlugin,
     log,
+    onlyLooks,
     ...(plugin && { servedPlugin: plugin.name }),
   })
 }
@@ -74,8 +78,10 @@ async function runCommand(name: string): Promise<number> {
     executable: process.execPath,
     plugins: PLUGINS,
     upstreamNames: UPSTREAM_NAMES,
-    openPorts: () => openPorts(undefined),
+    openPorts: (purpose) => openPorts(undefined, purpose),
     runDaemon,
+    environment: process.env,
+    isTerminal: process.stdout.isTTY === true,
   })
   await writeAll(2, outcome.stderr)
   await writeAll(1, outcome.stdout)

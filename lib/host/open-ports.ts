@@ -11,6 +11,7 @@ import { type Log, silentLog } from '../log/log.ts'
 import { loadNative } from '../native/native.ts'
 import type { Trace } from '../netlink/connection.ts'
 import type { AttachmentStore } from '../state/attachments.ts'
+import { MemoryAttachmentStore } from '../state/attachments-memory.ts'
 import { SqliteAttachmentStore } from '../state/attachments-sqlite.ts'
 import { bootId } from '../state/boot.ts'
 import { callKey, LOCKS_FILE, lockCall } from './call-lock.ts'
@@ -20,7 +21,7 @@ import type { Files, Ports } from './ports.ts'
 import { randomBytes } from './random.ts'
 import { stateDirOf } from './state-dir.ts'
 
-const ATTACHMENTS_FILE = 'attachments.db'
+export const ATTACHMENTS_FILE = 'attachments.db'
 /** Its name beside the executable (`podwire install --shim`). */
 const SHIM = 'podwire-shim'
 
@@ -36,6 +37,8 @@ export interface HostOptions {
   readonly servedPlugin?: string
   /** Of a process that serves many calls. @see KernelOptions */
   readonly background?: Background
+  /** Where nothing is recorded yet, no store is made. */
+  readonly onlyLooks?: boolean
 }
 
 export function openPorts(options: HostOptions): Ports {
@@ -44,9 +47,7 @@ export function openPorts(options: HostOptions): Ports {
   const key = options.servedPlugin === undefined ? undefined : callKey(options.servedPlugin, environment)
   if (key !== undefined) lockCall(`${stateDir}/${LOCKS_FILE}`, key, loadNative().lockByte)
   const boot = once(() => bootId((path) => files.find(path)))
-  const attachments = once(() =>
-    SqliteAttachmentStore.open(`${stateDir}/${ATTACHMENTS_FILE}`, { bootId: boot() }),
-  )
+  const attachments = once(() => openAttachments(`${stateDir}/${ATTACHMENTS_FILE}`, boot(), options))
   const leases = new Map<string, LeaseStore>()
   const trace = environment['PODWIRE_TRACE'] === 'netlink' ? traceToStderr : traceToLog(log)
   const kernel = new LiveKernel({ trace, background })
@@ -79,6 +80,11 @@ export function openPorts(options: HostOptions): Ports {
       if (attachments.isMade()) attachments().close()
     },
   }
+}
+
+function openAttachments(path: string, bootId: string, { onlyLooks }: HostOptions): AttachmentStore {
+  const isNone = onlyLooks === true && statSync(path, { throwIfNoEntry: false }) === undefined
+  return isNone ? new MemoryAttachmentStore(bootId) : SqliteAttachmentStore.open(path, { bootId })
 }
 
 interface Delegation extends Pick<HostOptions, 'executable' | 'findPlugin'> {

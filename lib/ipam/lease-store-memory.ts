@@ -7,6 +7,7 @@ import {
   type LeaseReader,
   type LeaseStore,
   type LeaseTx,
+  type NamedPool,
   type NewLease,
   type PodInterface,
   type Pool,
@@ -156,6 +157,13 @@ class MemoryLeases implements LeaseTx {
       (pool) => pool.network === network && pool.key === key && pool.bootId === this.#bootId,
     )
     return row && { id: row.id, last: row.last }
+  }
+
+  listPools(): NamedPool[] {
+    return this.#memory.pools
+      .filter(({ bootId }) => bootId === this.#bootId)
+      .sort((a, b) => b.id - a.id)
+      .map(({ network, key, setIndex }) => ({ network, key, setIndex }))
   }
 
   createPool(network: string, key: string, setIndex: number): Pool {

@@ -16,7 +16,7 @@ function leasesPath(t: Test): string {
 }
 
 /** What may read more leases the more there are: lists of everything, and what an exhausted set has to say. */
-const READS_ALL = ['listHeld', 'listOldest', 'listLastTaken']
+const READS_ALL = ['listHeld', 'listOldest', 'listLastTaken', 'listPools']
 
 test('SqliteLeaseStore searches an index in every statement', async (t) => {
   const db = Database.open(leasesPath(t), SCHEMA, { bootId: 'boot-1' })

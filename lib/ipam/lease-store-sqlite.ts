@@ -12,6 +12,7 @@ import {
   type LeaseReader,
   type LeaseStore,
   type LeaseTx,
+  type NamedPool,
   type NewLease,
   type PodInterface,
   type Pool,
@@ -79,6 +80,7 @@ export const SQL = {
   release: `UPDATE leases INDEXED BY held SET released_at_ms = ? WHERE ${BY_HOLDER}`,
   forget: 'DELETE FROM leases WHERE network = ? AND family = ? AND address = ?',
   findPool: 'SELECT id, last FROM pools WHERE network = ? AND key = ? AND boot_id = ?',
+  listPools: 'SELECT network, key, set_index AS setIndex FROM pools WHERE boot_id = ? ORDER BY id DESC',
   createPool: 'INSERT INTO pools (network, key, set_index, boot_id) VALUES (?, ?, ?, ?) RETURNING id, last',
   setPoolLast: 'UPDATE pools SET last = ? WHERE id = ?',
   adopt: `UPDATE leases SET pool_id = ? WHERE ${SPAN} AND pool_id <> ?`,
@@ -225,6 +227,10 @@ class SqliteLeases implements LeaseTx {
   findPool(network: string, key: string): Pool | undefined {
     const row = this.#db.find<PoolRow>(SQL.findPool, network, key, this.#bootId)
     return row && toPool(row)
+  }
+
+  listPools(): NamedPool[] {
+    return this.#db.list<NamedPool>(SQL.listPools, this.#bootId)
   }
 
   createPool(network: string, key: string, setIndex: number): Pool {

@@ -394,6 +394,27 @@ export function leaseStoreContract(name: string, prepare: (t: Test) => OpenLease
     t.same(store.read((tx) => tx.listHeld()).map(describe), ['10.1.0.2 c1/eth0 @1'])
   })
 
+  test(`${name} lists the pools of this boot, those made last first`, async (t) => {
+    const open = prepare(t)
+    open('boot-0').transaction((tx) => tx.createPool(NETWORK, 'of another boot', 0))
+    const store = open('boot-1')
+    t.strictSame(
+      store.read((reader) => reader.listPools()),
+      [],
+    )
+    store.transaction((tx) => {
+      tx.createPool(NETWORK, 'first', 0)
+      tx.createPool('other', 'second', 1)
+    })
+    t.strictSame(
+      store.read((reader) => reader.listPools().map((pool) => ({ ...pool }))),
+      [
+        { network: 'other', key: 'second', setIndex: 1 },
+        { network: NETWORK, key: 'first', setIndex: 0 },
+      ],
+    )
+  })
+
   test(`${name} knows no lease of an earlier boot`, async (t) => {
     const open = prepare(t)
     open('boot-1').transaction((tx) => hold(tx, ['10.1.0.2', 'c1']))

@@ -53,6 +53,15 @@ export interface Pool {
   readonly last: IpAddress | undefined
 }
 
+/** A pool as it is listed. */
+export interface NamedPool {
+  readonly network: string
+  /** @see poolKey */
+  readonly key: string
+  /** Which of the configuration's range sets the range was in. */
+  readonly setIndex: number
+}
+
 /**
  * All of it sees this boot's leases only. Lists are in address order, IPv4 first.
  *
@@ -68,6 +77,8 @@ export interface LeaseReader {
   listOldest(network: string, span: Span, limit: number): Lease[]
   /** The pool of a range; `key` names the range and all that decides which of its addresses can be had. */
   findPool(network: string, key: string): Pool | undefined
+  /** Of all networks, those made last first: a range that was configured anew has one more. */
+  listPools(): NamedPool[]
   /** Free addresses of a pool, those released first. */
   listFree(poolId: number, limit: number): IpAddress[]
   /** For each range set, by its index, the address that was taken last, held or free. */

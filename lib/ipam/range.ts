@@ -17,12 +17,16 @@ export interface RangeSource {
   readonly exclude?: readonly string[] | undefined
 }
 
-export interface Range extends Span {
+/** Which addresses can be had. */
+export interface Addresses extends Span {
+  /** What is never given to a pod: excluded addresses and gateways. In order, within the range. */
+  readonly reserved: readonly Span[]
+}
+
+export interface Range extends Addresses {
   readonly subnet: Prefix
   /** Always there, but for subnets of one or two addresses (/31, /32, /127, /128) that configure none. */
   readonly gateway: IpAddress | undefined
-  /** What is never given to a pod: excluded addresses and gateways. In order, within the range. */
-  readonly reserved: readonly Span[]
 }
 
 export type RangeErrorCode = 'ENORANGES' | 'EINVALIDRANGE' | 'EOVERLAP' | 'EONEPERFAMILY'
@@ -87,7 +91,7 @@ export function isReserved(range: Range, address: IpAddress): boolean {
 }
 
 /** How many pods the range has addresses for. */
-export function capacityOf(range: Range): bigint {
+export function capacityOf(range: Addresses): bigint {
   return range.reserved.reduce((left, span) => left - sizeOf(span), sizeOf(range))
 }
 
@@ -97,6 +101,12 @@ export function capacityOf(range: Range): bigint {
  */
 export function poolKey(range: Range): string {
   return [formatSpan(range), ...range.reserved.map(formatSpan)].join(' except ')
+}
+
+/** @throws AddressError, RangeError for a text that is not of `poolKey` */
+export function parsePoolKey(key: string): Addresses {
+  const [span = '', ...reserved] = key.split(' except ')
+  return { ...parseSpan(span), reserved: reserved.map(parseSpan) }
 }
 
 function parseSubnet(text: string | undefined): Prefix {

@@ -214,6 +214,7 @@ export const RTA_NEXTHOP = attributeTable({ RTA_GATEWAY: [5, ipAddress] })
 export const RTA = attributeTable({
   RTA_DST: [1, ipAddress],
   RTA_SRC: [2, ipAddress],
+  RTA_IIF: [3, u32],
   RTA_OIF: [4, u32],
   RTA_GATEWAY: [5, ipAddress],
   RTA_PRIORITY: [6, u32],

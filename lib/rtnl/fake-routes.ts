@@ -5,7 +5,9 @@ import { Prefix } from '../ip/prefix.ts'
 import { isLocalAddress } from './fake-addresses.ts'
 import { FakeRefusal } from './fake-refusal.ts'
 import type { FakeLink, FakeRoute, FakeStack } from './fake-stack.ts'
+import { LOOPBACK_INDEX } from './link.ts'
 import { type Route, type RouteState, RT_SCOPE, RT_TABLE_MAIN } from './route.ts'
+import type { RouteQuery, Way } from './route-lookup.ts'
 
 const LINK_LOCAL6 = Prefix.parse('fe80::/10')
 /** IP6_RT_PRIO_USER: where no metric is given. */
@@ -102,6 +104,31 @@ function isSameRoute(a: FakeRoute, b: FakeRoute): boolean {
 
 function same(a: IpAddress | undefined, b: IpAddress | undefined): boolean {
   return a === undefined || b === undefined ? a === b : a.equals(b)
+}
+
+/** By table main, and without a look at forwarding and rp_filter. */
+export function lookUpRoute(stack: FakeStack, { dst, source, from }: RouteQuery): Way {
+  const isOwn = source === undefined && from === undefined
+  if (isLocalAddress(stack, dst))
+    return { kind: 'local', dev: LOOPBACK_INDEX, ...(isOwn ? { source: dst } : {}) }
+  const [route] = stack.routes
+    .filter((one) => one.table === RT_TABLE_MAIN && one.dst.contains(dst))
+    .sort((a, b) => b.dst.length - a.dst.length || (a.priority ?? 0) - (b.priority ?? 0))
+  if (route === undefined) throw new FakeRefusal('ENETUNREACH')
+  const { link, gateway } = route
+  const own = route.source ?? sourceFor(stack, link, gateway ?? dst)
+  return {
+    kind: 'unicast',
+    dev: link.index,
+    ...(gateway === undefined ? {} : { gateway }),
+    ...(isOwn && own !== undefined ? { source: own } : {}),
+  }
+}
+
+/** The link's address in the subnet of the next hop, else its first. */
+function sourceFor(stack: FakeStack, link: FakeLink, nextHop: IpAddress): IpAddress | undefined {
+  const own = stack.addresses.filter((one) => one.link === link && one.prefix.family === nextHop.family)
+  return (own.find(({ prefix }) => prefix.contains(nextHop)) ?? own[0])?.prefix.address
 }
 
 /** The first that is like this: what is absent is any. */

@@ -12,7 +12,7 @@ import { addBridgeVlan, deleteBridgeVlan, describeVlans } from './fake-bridge-vl
 import { describeLink } from './fake-link.ts'
 import { createLink, deleteLink, requireLink, setLink } from './fake-links.ts'
 import { FakeRefusal } from './fake-refusal.ts'
-import { addRoute, deleteRoute, describeRoute } from './fake-routes.ts'
+import { addRoute, deleteRoute, describeRoute, lookUpRoute } from './fake-routes.ts'
 import { addRule, deleteRule } from './fake-rules.ts'
 import type { FakeStack } from './fake-stack.ts'
 import {
@@ -29,6 +29,7 @@ import type { KernelFeature } from './kernel-feature.ts'
 import type { IfIndex, Link, LinkFilter, LinkRef } from './link.ts'
 import type { QdiscState } from './qdisc.ts'
 import type { RouteFilter, RouteState } from './route.ts'
+import { lookUpRouteRequest, type RouteQuery, type Way } from './route-lookup.ts'
 import type { Change, LinkCondition, Rtnl } from './rtnl.ts'
 import type { RuleState } from './rule.ts'
 
@@ -93,6 +94,10 @@ export class RtnlFake implements Rtnl {
         )
         .filter((r) => table === undefined || r.table === table)
     })
+  }
+
+  async lookUpRoute(query: RouteQuery): Promise<Way> {
+    return this.#answer(lookUpRouteRequest(query).operation, () => lookUpRoute(this.#stack, query))
   }
 
   async listRules(family: Family): Promise<RuleState[]> {

@@ -23,6 +23,7 @@ import {
 import type { LinkDeletion } from './link-deletion.ts'
 import { listQdiscsRequest, type QdiscState, readQdisc } from './qdisc.ts'
 import { listRoutesRequest, type RouteFilter, type RouteState, readRoutes } from './route.ts'
+import { lookUpRouteRequest, type RouteQuery, readWay, type Way } from './route-lookup.ts'
 import type { Change, LinkCondition, Rtnl } from './rtnl.ts'
 import { listRulesRequest, type RuleState, readRule } from './rule.ts'
 
@@ -31,6 +32,7 @@ export type OpenTransport = (options?: SocketOptions) => Transport
 
 const ETIMEDOUT = 110
 const ENODEV = 19
+const ENETUNREACH = 101
 
 export interface RtnlOptions {
   readonly trace?: Trace | undefined
@@ -95,6 +97,13 @@ export class RtnlSocket implements Rtnl {
     })
     const routes = messages.flatMap((message) => readRoutes(message.payload))
     return routes.filter((route) => matchesRoute(route, filter))
+  }
+
+  async lookUpRoute(query: RouteQuery): Promise<Way> {
+    const question = lookUpRouteRequest(query)
+    const [message] = await this.#connection.request(question)
+    if (message === undefined) throw new NetlinkError(question.operation, { errno: ENETUNREACH })
+    return readWay(message.payload, query)
   }
 
   async listRules(family: Family): Promise<RuleState[]> {

@@ -758,6 +758,33 @@ export function rtnlContract(subject: string, makeWorld: (t: Test) => RtnlWorld 
     await t.rejects(host.listRoutes({ dev: nowhere }), { message: 'list routes: ENODEV: no such device' })
   })
 
+  holds('tells which way a packet takes', async (t, { host }) => {
+    const dev = await withBridge(host)
+    await host.apply(set(LOOPBACK_INDEX, { up: true }), bridge('br1', { up: true }))
+    const other = await index(host, 'br1')
+    const take = async (dst: string, from = {}) => {
+      const found = await host.lookUpRoute({ dst: address(dst), ...from })
+      const { kind, gateway, source } = found
+      const name = kind === 'local' ? '' : ` dev ${(await host.getLink(found.dev)).name}`
+      return `${kind}${gateway ? ` via ${gateway}` : ''}${name}${source ? ` src ${source}` : ''}`
+    }
+    t.equal(await take('10.1.0.7'), 'unicast dev br0 src 10.1.0.1')
+    t.equal(await take('10.1.0.1'), 'local src 10.1.0.1')
+    t.equal(await take('10.1.0.1', { source: address('10.1.0.7'), from: dev }), 'local', 'from outside')
+    t.equal(await take('fd00::7'), 'unicast dev br0 src fd00::1')
+    for (const dst of ['10.9.0.1', 'fd09::1'])
+      await t.rejects(host.lookUpRoute({ dst: address(dst) }), { code: 'ENETUNREACH' })
+    await host.apply(
+      addRoute(way('0.0.0.0/0', { gateway: address('10.1.0.9') })),
+      addRoute(way('10.9.0.0/16', { dev: other, source: address('10.1.0.1') })),
+      addRoute(way('::/0', { gateway: address('fd00::9') })),
+    )
+    t.equal(await take('10.8.0.1'), 'unicast via 10.1.0.9 dev br0 src 10.1.0.1')
+    t.equal(await take('10.9.0.1'), 'unicast dev br1 src 10.1.0.1', 'the longest prefix')
+    t.equal(await take('fd09::1'), 'unicast via fd00::9 dev br0 src fd00::1')
+    t.equal(await take('10.8.0.1', { source: address('10.1.0.1') }), 'unicast via 10.1.0.9 dev br0')
+  })
+
   holds('knows which routes were advertised by a router', async (t, { host }) => {
     const dev = await withBridge(host)
     const gateway = address('fe80::9')

@@ -9,6 +9,7 @@ import type { KernelFeature } from './kernel-feature.ts'
 import type { IfIndex, Link, LinkFilter, LinkRef, LinkSettings, NewLink } from './link.ts'
 import type { Qdisc, QdiscParent, QdiscState } from './qdisc.ts'
 import type { Route, RouteFilter, RouteState } from './route.ts'
+import type { RouteQuery, Way } from './route-lookup.ts'
 import type { Rule, RuleState } from './rule.ts'
 
 export type Change =
@@ -42,6 +43,13 @@ export interface Rtnl {
   listAddresses(filter?: AddressFilter): Promise<LinkAddressState[]>
   /** Unicast routes of all tables. @throws NetlinkError ENODEV when `filter.dev` is gone */
   listRoutes(filter?: RouteFilter): Promise<RouteState[]>
+  /**
+   * The way that a packet would take, by all tables and rules.
+   *
+   * @throws NetlinkError ENETUNREACH, EHOSTUNREACH when there is none; EACCES, EINVAL for a route that refuses it, or
+   *   where it may not come from (`rp_filter`)
+   */
+  lookUpRoute(query: RouteQuery): Promise<Way>
   /** In the order in which they are asked, those that lead to a table. */
   listRules(family: Family): Promise<RuleState[]>
   /** Of a port, or of a bridge itself, one by one; none on a kernel without CONFIG_BRIDGE_VLAN_FILTERING. */

@@ -1,0 +1,25 @@
+// The directories that have leases of this node: those that attachments and configurations name, and the usual one.
+
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { findField, isObject } from '../../lib/cni/schema.ts'
+import type { Ports } from '../../lib/host/ports.ts'
+import { DEFAULT_DATA_DIR, LEASES_FILE } from '../../lib/ipam/lease-store.ts'
+
+/** @param named  those that a person or a configuration names */
+export function listDataDirs({ attachments }: Ports, named: readonly string[] = []): string[] {
+  const recorded = attachments.list().flatMap(({ record }) => dataDirOf(record))
+  return [...new Set([DEFAULT_DATA_DIR, ...recorded, ...named])].filter(hasLeases)
+}
+
+/** @param holder  of an `ipam` section: a record, or the configuration of a plugin */
+export function dataDirOf(holder: unknown): string[] {
+  const ipam = isObject(holder) ? findField(holder, 'ipam') : undefined
+  const dataDir = isObject(ipam) ? findField(ipam, 'dataDir') : undefined
+  return typeof dataDir === 'string' && dataDir !== '' ? [dataDir] : []
+}
+
+/** To open a store would make one. */
+export function hasLeases(dataDir: string): boolean {
+  return existsSync(join(dataDir, LEASES_FILE))
+}

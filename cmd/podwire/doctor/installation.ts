@@ -1,0 +1,247 @@
+// Whether runtimes find a configuration, and the plugins that it names, and what they find is of this version.
+
+import { basename, dirname, join } from 'node:path'
+import { CniError } from '../../../lib/cni/errors.ts'
+import type { Plugin } from '../../../lib/cni/plugin.ts'
+import { findField, isObject } from '../../../lib/cni/schema.ts'
+import { NEWEST_VERSION } from '../../../lib/cni/versions.ts'
+import type { Ports } from '../../../lib/host/ports.ts'
+import { recordedRequest } from '../../../lib/host/recorded-request.ts'
+import { isBroken, type NetworkConfig } from '../cni-config.ts'
+import { askDaemon, type DaemonStatus } from '../daemon-client.ts'
+import { pluginPath } from '../places.ts'
+import { formatCount } from '../style.ts'
+import {
+  type ConfiguredPlugin,
+  configuredPlugins,
+  type Examination,
+  type Finding,
+  ok,
+  orOk,
+  type Patient,
+  trouble,
+  warning,
+} from './examination.ts'
+import { findMount } from './mounts.ts'
+
+const EXECUTABLE = 'podwire'
+const SHIM = 'podwire-shim'
+const INSTALL = (directory: string) => `podwire install ${directory}`
+
+const configuration: Examination = {
+  title: 'network configuration',
+  examine: ({ configs, confDir, findPlugin }) => {
+    const [first, ...others] = configs
+    if (first === undefined) {
+      const remedy = `podwire install DIR --conflist ${confDir}`
+      return [warning(`${confDir} has none: no runtime starts pods`, remedy)]
+    }
+    const broken = configs.filter(isBroken).map(({ file, why }) => {
+      const finding = file === first.file ? trouble : warning
+      return finding(`${file}: ${why}`, 'correct or remove it')
+    })
+    if (isBroken(first)) return broken
+    const isOurs = first.plugins.some(
+      ({ type }) => typeof type === 'string' && findPlugin(type) !== undefined,
+    )
+    const foreign = isOurs
+      ? []
+      : [warning(`${first.file}, the first, names no plugin of Podwire`, `remove it, or name ours before it`)]
+    const many =
+      others.length === 0
+        ? []
+        : [
+            warning(
+              `${first.file} is what runtimes use; ${others.map(({ file }) => basename(file)).join(', ')} are there, too`,
+              'remove those that are not used',
+            ),
+          ]
+    return orOk([...broken, ...foreign, ...many], `${first.file}, network ${first.name}`)
+  },
+}
+
+const plugins: Examination = {
+  title: 'plugins',
+  examine: (patient) => {
+    const { disk, binDir } = patient
+    const needed = [...new Set(configuredPlugins(patient).flatMap(typesOf))]
+    const missing = needed.flatMap((type) => findMissing(patient, type))
+    const dangling = disk
+      .list(binDir)
+      .filter(
+        (name) =>
+          disk.lstat(join(binDir, name))?.isSymbolicLink() && disk.stat(join(binDir, name)) === undefined,
+      )
+      .map((name) =>
+        warning(
+          `${join(binDir, name)} leads to ${disk.readlink(join(binDir, name))}, which is not there`,
+          INSTALL(binDir),
+        ),
+      )
+    const version = findOtherVersion(patient)
+    return orOk(
+      [...missing, ...dangling, ...version],
+      needed.length === 0 ? binDir : `${binDir}: ${needed.join(', ')}`,
+    )
+  },
+}
+
+function typesOf({ netconf, type }: ConfiguredPlugin): string[] {
+  const ipam = findField(netconf, 'ipam')
+  const ipamType = isObject(ipam) ? findField(ipam, 'type') : undefined
+  return [type, ipamType].filter((one) => typeof one === 'string' && one !== '') as string[]
+}
+
+const ANY_EXECUTE = 0o111
+
+function findMissing({ disk, binDir, executable, findPlugin }: Patient, type: string): Finding[] {
+  const places = [...new Set([binDir, ...pluginPath(dirname(executable)).slice(1)])]
+  const found = places.map((place) => join(place, type)).find((path) => disk.stat(path)?.isFile())
+  if (found === undefined) {
+    const remedy =
+      findPlugin(type) === undefined
+        ? 'install the plugin, or take it out of the configuration'
+        : INSTALL(binDir)
+    return [trouble(`a configuration names ${type}, which is in none of ${places.join(', ')}`, remedy)]
+  }
+  const isExecutable = ((disk.stat(found)?.mode ?? 0) & ANY_EXECUTE) !== 0
+  return isExecutable ? [] : [trouble(`${found} is not executable`, `chmod 755 ${found}`)]
+}
+
+/** That which runs is not that which runtimes call. */
+function findOtherVersion({ disk, binDir, executable }: Patient): Finding[] {
+  const installed = disk.stat(join(binDir, EXECUTABLE))
+  const own = disk.stat(executable)
+  if (installed === undefined || own === undefined || basename(executable) !== EXECUTABLE) return []
+  const isOther = installed.ino !== own.ino && installed.size !== own.size
+  return isOther
+    ? [warning(`${join(binDir, EXECUTABLE)} is another version than ${executable}`, INSTALL(binDir))]
+    : []
+}
+
+const mounts: Examination = {
+  title: 'mounts',
+  examine: ({ disk, binDir }) => {
+    const bin = findMount(disk, binDir)
+    const findings: Finding[] = []
+    if (bin?.isNoExec)
+      findings.push(
+        trouble(`${bin.point}, where ${binDir} is, is mounted noexec`, `mount -o remount,exec ${bin.point}`),
+      )
+    const places = [join(binDir, '.podwire'), '/var/lib/podwire/native', '/run/podwire/native']
+    const isUsable = (place: string) => {
+      const mount = findMount(disk, place)
+      return mount === undefined || (!mount.isNoExec && (!mount.isReadOnly || disk.list(place).length > 0))
+    }
+    if (!places.some(isUsable)) {
+      const what = `${places.join(', ')} are all noexec or read-only: the executable has nowhere to load its addons from`
+      findings.push(trouble(what, `make one of them writable for root and executable`))
+    }
+    const sys = findMount(disk, '/proc/sys/net')
+    if (sys?.isReadOnly)
+      findings.push(
+        trouble(
+          `${sys.point} is mounted read-only here: forwarding cannot be switched on`,
+          'run where it is writable; in a container: privileged, or a mount of the host’s',
+        ),
+      )
+    return orOk(findings, 'plugins can be executed, addons loaded, sysctls set')
+  },
+}
+
+const daemon: Examination = {
+  title: 'daemon',
+  examine: async ({ disk, binDir, socketPath, version }) => {
+    const shims = disk
+      .list(binDir)
+      .filter((name) => basename(disk.readlink(join(binDir, name)) ?? '') === SHIM)
+    const found = await askDaemon(socketPath)
+    if (found === undefined) {
+      if (shims.length === 0) return [ok(`none at ${socketPath}, and none is needed`)]
+      return [
+        warning(
+          `none at ${socketPath}: the shim is installed, and each call is served by a process of its own, which takes longer`,
+          'systemctl start podwire, or the pod of its DaemonSet',
+        ),
+      ]
+    }
+    const findings = [
+      ...leftToCallers(found),
+      ...(found.ready
+        ? []
+        : [trouble(`pid ${found.pid} at ${socketPath} does not serve`, 'journalctl -u podwire')]),
+      ...(found.version === version
+        ? []
+        : [
+            warning(
+              `pid ${found.pid} is version ${found.version}, this is ${version}`,
+              'systemctl restart podwire',
+            ),
+          ]),
+      ...(shims.length > 0
+        ? []
+        : [
+            warning(
+              `it runs, and nobody asks it: no plugin in ${binDir} is the shim`,
+              `${INSTALL(binDir)} --shim`,
+            ),
+          ]),
+    ]
+    return orOk(findings, `pid ${found.pid} serves ${socketPath}, version ${found.version}`)
+  },
+}
+
+/** Served all the same, by processes of their own. That it is stopping is no reason for alarm. */
+function leftToCallers({ leftToCaller }: DaemonStatus): Finding[] {
+  return Object.entries(leftToCaller)
+    .filter(([why]) => why !== 'the daemon is stopping')
+    .map(([why, count]) =>
+      warning(
+        `it left ${formatCount(count, 'call')} to the shim: ${why}`,
+        'run it where the runtime’s paths and network namespace are its own, with the same PODWIRE_STATE_DIR',
+      ),
+    )
+}
+
+/** What STATUS says of the network that runtimes use: whether the next ADD would work. */
+const status: Examination = {
+  title: 'STATUS',
+  examine: async (patient) => {
+    const first = patient.configs.find((config) => !isBroken(config))
+    if (first === undefined || isBroken(first)) return [ok('there is no network to ask for')]
+    const findings: Finding[] = []
+    const asked: string[] = []
+    for (const { netconf, type } of configuredPlugins({ configs: [first] })) {
+      const plugin = patient.findPlugin(type)
+      if (plugin?.status === undefined) continue
+      asked.push(type)
+      findings.push(...(await askStatus(patient, { plugin, config: first, netconf })))
+    }
+    return orOk(
+      findings,
+      asked.length === 0
+        ? 'no plugin of the network is ours'
+        : `${asked.join(', ')}: the next ADD can be served`,
+    )
+  },
+}
+
+async function askStatus(
+  { ports, executable }: Patient,
+  { plugin, config, netconf }: { plugin: Plugin<Ports>; config: NetworkConfig; netconf: object },
+): Promise<Finding[]> {
+  const owner = { network: config.name, containerId: '', ifname: '', netns: '' }
+  // The config's own version may be older than the verb.
+  const cniVersion = NEWEST_VERSION
+  const own = { ...netconf, cniVersion, name: config.name }
+  const request = recordedRequest('STATUS', owner, pluginPath(dirname(executable)))
+  try {
+    await plugin.status?.(ports, { ...request, cniVersion, netconf: own, stdin: JSON.stringify(own) })
+    return []
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error
+    return [trouble(`${plugin.name}: ${error.message} (code ${error.code})`, error.details)]
+  }
+}
+
+export const INSTALLATION: readonly Examination[] = [configuration, plugins, mounts, daemon, status]

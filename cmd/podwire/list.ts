@@ -1,0 +1,83 @@
+// `podwire list`: what is attached on this node.
+
+import type { Ports } from '../../lib/host/ports.ts'
+import { type Attached, type Filter, listAttached, podText, shortId } from './attached.ts'
+import { type Data, formatJson, formatYaml } from './data-formats.ts'
+import { formatAge, formatTable, type Style } from './style.ts'
+
+export const LIST_FORMATS = ['wide', 'json', 'yaml', 'name'] as const
+
+export interface ListOptions extends Filter {
+  readonly format: (typeof LIST_FORMATS)[number] | undefined
+  readonly style: Style
+}
+
+export function list(ports: Ports, { format, style, ...filter }: ListOptions): string {
+  const all = listAttached(ports, filter)
+  switch (format) {
+    case 'json':
+      return formatJson(all.map(attachedData))
+    case 'yaml':
+      return formatYaml(all.map(attachedData))
+    case 'name':
+      return [...new Set(all.map(podText))].map((name) => `${name}\n`).join('')
+    default:
+      return all.length === 0
+        ? 'nothing is attached\n'
+        : table(all, { nowMs: ports.clock.nowMs(), style, isWide: format === 'wide' })
+  }
+}
+
+const TITLES = ['NAMESPACE', 'POD', 'CONTAINER', 'INTERFACE', 'ADDRESSES', 'HOST', 'NETWORK', 'STATE', 'AGE']
+const WIDE_TITLES = ['PLUGINS', 'MAC', 'MTU', 'NETNS']
+
+function table(
+  all: readonly Attached[],
+  { nowMs, style, isWide }: { nowMs: number; style: Style; isWide: boolean },
+): string {
+  const titles = [...TITLES, ...(isWide ? WIDE_TITLES : ['PLUGIN'])].map((title) => style.bold(title))
+  const rows = all.map((one) => [
+    one.podNamespace,
+    one.podName,
+    isWide ? one.containerId : shortId(one.containerId),
+    one.ifname,
+    one.fields.ips.map(({ address }) => address.split('/')[0]).join(','),
+    one.fields.hostIfname ?? '',
+    one.network,
+    one.state === 'attached' ? style.good(one.state) : style.bad(one.state),
+    formatAge(nowMs - one.createdAtMs),
+    ...(isWide
+      ? [pluginsOf(one).join(','), one.fields.podMac ?? '', String(one.fields.mtu ?? ''), one.netns]
+      : [shortPlugins(one)]),
+  ])
+  return formatTable(titles, rows)
+}
+
+function pluginsOf({ attachments }: Attached): string[] {
+  return attachments.map(({ plugin }) => plugin)
+}
+
+/** `cni-bridge +2`: that which made the interface, and how many came after it. */
+function shortPlugins(attached: Attached): string {
+  const [first = '', ...rest] = pluginsOf(attached)
+  return rest.length === 0 ? first : `${first} +${rest.length}`
+}
+
+export function attachedData(attached: Attached): Data {
+  const { podNamespace, podName, containerId, ifname, network, netns, state, createdAtMs, fields } = attached
+  const { ips, hostIfname, podMac, mtu, bridge } = fields
+  return {
+    pod: podName === '' ? null : { namespace: podNamespace, name: podName },
+    container: containerId,
+    network,
+    interface: ifname,
+    addresses: ips.map(({ address }) => address),
+    mac: podMac ?? null,
+    mtu: mtu ?? null,
+    host: { interface: hostIfname ?? null, bridge: bridge ?? null },
+    netns,
+    state,
+    createdAt: new Date(createdAtMs).toISOString(),
+    plugins: pluginsOf(attached),
+  }
+}

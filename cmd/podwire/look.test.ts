@@ -1,0 +1,185 @@
+// `podwire pools`, `status`, `check` and `show`, on a node in memory.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Test, test } from 'tap'
+
+import { allocate } from '../../lib/ipam/allocator.ts'
+import { MemoryLeaseStore } from '../../lib/ipam/lease-store-memory.ts'
+import { parseRangeSets } from '../../lib/ipam/range-set.ts'
+import { podwireTable } from '../../lib/nftables/masquerade-rules.ts'
+import { makeNode } from './node.fixture.ts'
+
+/** A directory that has leases: 1 of 5 addresses. The store itself is in memory. */
+function makeLeases(t: Test) {
+  const directory = t.testdir({ 'podwire-leases.db': '' })
+  const store = new MemoryLeaseStore('boot-1')
+  const sets = parseRangeSets({ subnet: '10.1.0.0/29' })
+  const pod = { podNamespace: 'demo', podName: 'web' }
+  store.transaction((tx) =>
+    allocate(tx, { network: 'net', containerId: 'web', ifname: 'eth0', ...pod, sets, nowMs: 940_000 }),
+  )
+  return { directory, store }
+}
+
+test('podwire pools tells how full a range is, and who holds an address longest', async (t) => {
+  const { directory, store } = makeLeases(t)
+  const { podwire } = makeNode({ leases: store })
+  const { stdout } = await podwire('pools', '--data-dir', directory, '-o', 'wide')
+  t.equal(
+    stdout,
+    `NETWORK  RANGE              USED  FREE  TOTAL  FULL  OLDEST                   DIRECTORY
+net      10.1.0.1-10.1.0.6  1     4     5      20%   60s demo/web (10.1.0.2)  ${directory}
+`,
+  )
+  t.match(JSON.parse((await podwire('pools', '--data-dir', directory, '-o', 'json')).stdout), [
+    { network: 'net', used: 1, free: 4, total: 5, oldest: { pod: { name: 'web' } }, dataDir: directory },
+  ])
+  const none = await podwire('pools', '--data-dir', directory, '--network', 'other')
+  t.equal(none.stdout, 'no address was handed out since the node booted\n')
+})
+
+test('podwire check and show tell what somebody has changed', async (t) => {
+  const { scene, attach, podwire } = makeNode()
+  await attach('web')
+  t.strictSame(await podwire('check', '--conf-dir', '/nonexistent'), {
+    exitStatus: 0,
+    stderr: '',
+    stdout: 'demo/web eth0 (net): ok\n1 attachment as ADD made it\n',
+  })
+  const whole = await podwire('show', 'demo/web', '--conf-dir', '/nonexistent')
+  t.match(whole, { exitStatus: 0, stdout: /CHECK: all as ADD made it\n$/ })
+  t.notMatch(whole.stdout, /^!/m)
+
+  await scene.kernel.host.nft.apply([{ verb: 'delete', table: podwireTable }])
+  await scene.kernel.host.rtnl.apply({ change: 'set link', link: 'br0', set: { up: false } })
+  const drifted = await podwire('check', 'web', '--conf-dir', '/nonexistent')
+  t.match(drifted, {
+    exitStatus: 1,
+    stdout:
+      /^demo\/web eth0 \(net\): drifted\n {2}bridge br0 has up false, expected true\n.*1 of 1 attachment drifted/s,
+  })
+  const shown = await podwire('show', 'web', '--conf-dir', '/nonexistent')
+  t.equal(shown.exitStatus, 1)
+  t.match(shown.stdout, /^! +node: bridge br0 +state +up +down$/m)
+  t.match(shown.stdout, /^! +node: nftables +masquerade +10\.1\.0\.5 beyond 10\.1\.0\.0\/24 +missing$/m)
+  t.match(shown.stdout, /^ +address +10\.1\.0\.5\/24 +10\.1\.0\.5\/24$/m)
+  const [data] = JSON.parse((await podwire('show', 'web', '-o', 'json')).stdout)
+  t.match(data, { drifts: [/bridge br0/], records: [{ plugin: 'cni-bridge', record: { bridge: 'br0' } }] })
+  t.strictSame(scene.kernel.openHandles(), [], 'namespaces are closed')
+})
+
+test('podwire check says what is gone, and what it cannot ask', async (t) => {
+  const { scene, attach, podwire } = makeNode()
+  await attach('web')
+  const at = {
+    network: 'net',
+    ifname: 'eth0',
+    bootId: 'boot-1',
+    createdAtMs: 0,
+    isComplete: true,
+    record: {},
+  }
+  const { attachments } = scene.ports
+  attachments.put({ ...at, plugin: 'cni-newer', containerId: 'web', netns: '/run/netns/web' })
+  attachments.put({ ...at, plugin: 'cni-bridge', containerId: 'gone', netns: '/run/netns/gone' })
+  const { stdout, exitStatus } = await podwire('check', '--conf-dir', '/nonexistent')
+  t.equal(exitStatus, 1)
+  t.match(stdout, /gone eth0 \(net\): drifted\n {2}network namespace \/run\/netns\/gone is gone/)
+  t.match(stdout, /demo\/web eth0 \(net\): ok\n {2}not checked: there is no plugin cni-newer here\n/)
+})
+
+test('podwire show wants to know which pod is meant', async (t) => {
+  const { attach, podwire } = makeNode()
+  for (const name of ['web-0', 'web-1']) await attach(name)
+  t.match(await podwire('show', 'nobody'), {
+    exitStatus: 1,
+    stderr: 'podwire show: no pod and no container "nobody" is attached\n  podwire list names them all\n',
+  })
+  t.match(await podwire('show', 'web-'), {
+    exitStatus: 1,
+    stderr: /"web-" is more than one: demo\/web-0, demo\/web-1/,
+  })
+})
+
+/** A daemon that tells only this of itself. */
+async function serve(t: Test, status: object): Promise<string> {
+  const directory = mkdtempSync(join(tmpdir(), 'podwire-')) // a socket's path is short
+  t.teardown(() => rmSync(directory, { recursive: true }))
+  const path = join(directory, 'd.sock')
+  const server = createServer((_, response) => response.end(JSON.stringify(status)))
+  await new Promise<void>((resolve) => server.listen(path, resolve))
+  t.teardown(() => server.close())
+  return path
+}
+
+const STATUS = {
+  version: '1.2.2',
+  pid: 4711,
+  ready: true,
+  startedAt: new Date(940_000).toISOString(),
+  running: 1,
+  waiting: 0,
+  residentBytes: 50 << 20,
+  calls: [{ plugin: 'cni-bridge', verb: 'ADD', succeeded: 3, failed: 1, totalMs: 10 }],
+  leftToCaller: { 'the daemon is stopping': 2 },
+  lastErrors: [
+    {
+      at: new Date(990_000).toISOString(),
+      plugin: 'cni-bridge',
+      verb: 'ADD',
+      containerId: 'x',
+      message: 'no (code 7)',
+    },
+  ],
+}
+
+test('podwire status tells what the daemon says, and what is in the stores', async (t) => {
+  const { attach, podwire } = makeNode()
+  await attach('web')
+  const socket = await serve(t, STATUS)
+  const { stdout, exitStatus } = await podwire('status', '--socket', socket)
+  t.equal(exitStatus, 0)
+  t.equal(
+    stdout,
+    `Version      1.2.3
+Daemon       serving at ${socket}, pid 4711, for 60s, version 1.2.2
+Calls        1 running, 0 waiting; 50 MiB resident
+Not served   2 (the daemon is stopping)
+Attachments  1 in 1 network
+
+PLUGIN      VERB  DONE  FAILED  MEAN
+cni-bridge  ADD   3     1       2.5 ms
+
+LAST ERRORS  PLUGIN      VERB  CONTAINER  MESSAGE
+10s          cni-bridge  ADD   x          no (code 7)
+`,
+  )
+  const data = JSON.parse((await podwire('status', '--socket', socket, '-o', 'json')).stdout)
+  t.match(data, { version: '1.2.3', daemon: { pid: 4711 }, attachments: { count: 1, gone: 0 }, pools: [] })
+})
+
+test('podwire status tells of the stores without a daemon', async (t) => {
+  const { attach, podwire } = makeNode()
+  await attach('web')
+  const { stdout, exitStatus } = await podwire('status')
+  t.equal(exitStatus, 0)
+  t.match(
+    stdout,
+    /^Daemon +none at \/nonexistent\/podwire\.sock: each call is served by a process of its own$/m,
+  )
+  t.match(stdout, /^Attachments +1 in 1 network$/m)
+})
+
+test('podwire status fails when a daemon is there and does not serve', async (t) => {
+  const { podwire } = makeNode()
+  const starting = await serve(t, { ...STATUS, ready: false })
+  t.match(await podwire('status', '--socket', starting), { exitStatus: 1, stdout: /not ready/ })
+  const other = join(t.testdir({}), 'x')
+  t.match(await podwire('status', '--socket', `${other}${'/long'.repeat(40)}`), {
+    exitStatus: 1,
+    stdout: /EINVAL/,
+  })
+})

@@ -1,0 +1,64 @@
+// A node for tests of commands: pods attached by cni-bridge on the fake kernel, and the commands as a person calls them.
+
+import { MemoryLeaseStore } from '../../lib/ipam/lease-store-memory.ts'
+import { makeScene, type Scene } from '../../lib/testing/scene.ts'
+import type { About, Outcome } from './command.ts'
+import { run } from './commands.ts'
+import { PLUGINS, UPSTREAM_NAMES } from './registry.ts'
+
+export const NETCONF = {
+  cniVersion: '1.0.0',
+  name: 'net',
+  type: 'cni-bridge',
+  bridge: 'br0',
+  isDefaultGateway: true,
+  ipMasq: true,
+  ipam: { type: 'test-ipam' },
+}
+
+export interface TestNode {
+  readonly scene: Scene
+  readonly about: About
+  /** Attaches pod `demo/<name>`, whose container has the name for an id. */
+  attach(name: string): Promise<void>
+  podwire(...words: readonly string[]): Promise<Outcome>
+}
+
+export interface TestNodeOptions {
+  readonly about?: Partial<About>
+  /** What every data directory has: none of this machine's are looked at. */
+  readonly leases?: MemoryLeaseStore
+  readonly kernel?: Parameters<typeof makeScene>[0]
+}
+
+export function makeNode(options: TestNodeOptions = {}): TestNode {
+  const { about, leases = new MemoryLeaseStore('boot-1'), kernel } = options
+  const scene = makeScene(kernel)
+  // Its stores are opened when first used: they are not to be spread.
+  const ports = Object.create(scene.ports, { leases: { value: () => leases } })
+  const all: About = {
+    version: '1.2.3',
+    executable: '/x/podwire',
+    plugins: PLUGINS,
+    upstreamNames: UPSTREAM_NAMES,
+    openPorts: async () => ports,
+    runDaemon: () => Promise.reject(new Error('no daemon here')),
+    environment: { PODWIRE_SOCKET: '/nonexistent/podwire.sock' },
+    isTerminal: false,
+    ...about,
+  }
+  return {
+    scene,
+    about: all,
+    podwire: (...words) => run(words, all),
+    async attach(name) {
+      const args = new Map([
+        ['IgnoreUnknown', '1'],
+        ['K8S_POD_NAMESPACE', 'demo'],
+        ['K8S_POD_NAME', name],
+      ])
+      const [bridge] = PLUGINS.filter((plugin) => plugin.name === 'cni-bridge')
+      await bridge?.add(ports, scene.request('ADD', NETCONF, { containerId: name, args }))
+    },
+  }
+}

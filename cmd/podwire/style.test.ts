@@ -1,0 +1,81 @@
+import { stripVTControlCharacters } from 'node:util'
+import { test } from 'tap'
+
+import { formatJson, formatYaml } from './data-formats.ts'
+import { formatAge, formatCount, formatTable, PLAIN, styleFor } from './style.ts'
+
+const S = 1000
+const M = 60 * S
+const H = 60 * M
+const AGES: readonly [ms: number, text: string][] = [
+  [-5, '0s'],
+  [999, '0s'],
+  [119 * S, '119s'],
+  [2 * M, '2m'],
+  [3 * M + 12 * S, '3m12s'],
+  [42 * M + 5 * S, '42m'],
+  [7 * H + 5 * M, '7h5m'],
+  [30 * H, '30h'],
+  [5 * 24 * H, '5d'],
+]
+
+for (const [ms, text] of AGES) {
+  test(`an age of ${ms} ms is told as ${text}`, async (t) => t.equal(formatAge(ms), text))
+}
+
+test('columns are as wide as what is seen of them', async (t) => {
+  const colours = styleFor({ isTerminal: true, environment: {} })
+  const table = formatTable(
+    ['A', 'B', 'C'],
+    [
+      [colours.bad('long'), '', ''],
+      ['é', 'x', 'y'],
+    ],
+  )
+  t.equal(stripVTControlCharacters(table), 'A     B  C\nlong  -\né     x  y\n')
+  t.match(table, '\u001b[31mlong')
+})
+
+test('there are colours on a terminal only, unless nobody wants them', async (t) => {
+  for (const [isTerminal, environment] of [
+    [false, {}],
+    [true, { NO_COLOR: '1' }],
+    [true, { TERM: 'dumb' }],
+  ] as const) {
+    t.equal(styleFor({ isTerminal, environment }), PLAIN)
+  }
+  t.not(styleFor({ isTerminal: true, environment: { NO_COLOR: '' } }), PLAIN)
+})
+
+test('a count has its noun', async (t) => {
+  t.strictSame([formatCount(1, 'pod'), formatCount(0, 'pod')], ['1 pod', '0 pods'])
+})
+
+test('YAML quotes what could be taken for something else', async (t) => {
+  const data = {
+    a: [],
+    b: {},
+    c: [{ d: 1, e: null }, ['x']],
+    f: '',
+    yes: 'no',
+    g: undefined,
+    '10.1': '1:2',
+    h: "it's",
+  }
+  t.equal(
+    formatYaml(data),
+    `a: []
+b: {}
+c:
+  - d: 1
+    e: null
+  - - x
+f: ""
+"yes": "no"
+"10.1": "1:2"
+h: "it's"
+`,
+  )
+  t.equal(formatYaml('x'), 'x\n')
+  t.strictSame(JSON.parse(formatJson({ a: 1 })), { a: 1 })
+})
