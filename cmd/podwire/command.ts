@@ -18,6 +18,8 @@ export interface About {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** A person reads what is printed. */
   readonly isTerminal: boolean
+  /** Tells a person who waits what is being done. */
+  readonly progress: (text: string) => void
 }
 
 export interface Outcome {

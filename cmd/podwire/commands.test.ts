@@ -22,6 +22,7 @@ const ABOUT = {
   runDaemon: () => Promise.reject(new Error('no command here is the daemon')),
   environment: {},
   isTerminal: false,
+  progress: () => undefined,
 }
 
 const ROWS = [

@@ -38,6 +38,7 @@ function makeDirectory(t: Test, ...networks: readonly string[]) {
     runDaemon: async () => undefined,
     environment: {},
     isTerminal: false,
+    progress: () => undefined,
   }
   return { directory, podwire: (...words: string[]) => run(words, about) }
 }

@@ -66,6 +66,7 @@ function makeNode(t: Test) {
       runDaemon: () => Promise.reject(new Error('no daemon here')),
       environment: {},
       isTerminal: false,
+      progress: () => undefined,
     })
   return { root, kernel, lease, record, held, podwire }
 }

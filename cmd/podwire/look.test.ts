@@ -71,6 +71,27 @@ test('podwire check and show tell what somebody has changed', async (t) => {
   t.strictSame(scene.kernel.openHandles(), [], 'namespaces are closed')
 })
 
+test('podwire show minds what a later plugin has changed', async (t) => {
+  const { scene, attach, podwire } = makeNode()
+  await attach('web')
+  const { attachments, kernel } = scene.ports
+  const record = {
+    netns: '/run/netns/web',
+    inode: 'x',
+    sysctls: [],
+    link: { index: 2, set: { mtu: 1400 }, before: {} },
+  }
+  const key = { plugin: 'cni-later', network: 'net', containerId: 'web', ifname: 'eth0' }
+  attachments.put({ ...key, netns: record.netns, record, bootId: 'boot-1', createdAtMs: 5, isComplete: true })
+  const pod = kernel.openNamespace('/run/netns/web')
+  await pod.rtnl.apply({ change: 'set link', link: 'eth0', set: { mtu: 1400 } })
+  pod.close()
+  const { stdout, exitStatus } = await podwire('show', 'web', '--conf-dir', '/nonexistent')
+  t.equal(exitStatus, 0, stdout)
+  t.notMatch(stdout, /^!/m)
+  t.match((await podwire('list', '-o', 'wide')).stdout, / 1400 /)
+})
+
 test('podwire check says what is gone, and what it cannot ask', async (t) => {
   const { scene, attach, podwire } = makeNode()
   await attach('web')

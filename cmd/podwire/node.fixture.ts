@@ -45,6 +45,7 @@ export function makeNode(options: TestNodeOptions = {}): TestNode {
     runDaemon: () => Promise.reject(new Error('no daemon here')),
     environment: { PODWIRE_SOCKET: '/nonexistent/podwire.sock' },
     isTerminal: false,
+    progress: () => undefined,
     ...about,
   }
   return {

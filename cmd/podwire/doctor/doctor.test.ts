@@ -54,7 +54,13 @@ async function makeHost(t: Test, options: TestNodeOptions = {}): Promise<Host> {
     look: async () => {
       const places = { confDir: undefined, binDir: undefined, socket: undefined }
       const patient = await patientOf(node.about, places, new Disk(root))
-      return doctor(patient, { isJson: false, isQuiet: true, isTerminal: false, style: PLAIN })
+      return doctor(patient, {
+        isJson: false,
+        isQuiet: true,
+        isTerminal: false,
+        style: PLAIN,
+        progress: () => undefined,
+      })
     },
   }
   host.write('/proc/self/mountinfo', MOUNTS)

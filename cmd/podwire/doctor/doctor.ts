@@ -26,6 +26,7 @@ export interface DoctorOptions {
   readonly isQuiet: boolean
   readonly isTerminal: boolean
   readonly style: Style
+  readonly progress: (text: string) => void
 }
 
 interface Report {
@@ -39,6 +40,7 @@ const EXIT_STATUS: Readonly<Record<Level, number>> = { ok: 0, warning: 1, troubl
 export async function doctor(patient: Patient, options: DoctorOptions): Promise<Answer> {
   const reports: Report[] = []
   for (const examination of EXAMINATIONS) {
+    options.progress(examination.title)
     reports.push({ title: examination.title, findings: await examine(examination, patient) })
   }
   const levels = reports.flatMap(({ findings }) => findings.map(({ level }) => EXIT_STATUS[level]))
