@@ -27,16 +27,23 @@ function makeLeases(t: Test) {
 test('podwire pools tells how full a range is, and who holds an address longest', async (t) => {
   const { directory, store } = makeLeases(t)
   const { podwire } = makeNode({ leases: store })
+  // The machine's own directory may have leases, too: a store in memory is the same for every directory.
   const { stdout } = await podwire('pools', '--data-dir', directory, '-o', 'wide')
+  const isOurs = (line: string) => line.endsWith(directory) || !line.includes('/')
   t.equal(
-    stdout,
+    stdout
+      .split('\n')
+      .filter((line, at) => at === 0 || isOurs(line))
+      .join('\n'),
     `NETWORK  RANGE              USED  FREE  TOTAL  FULL  OLDEST                   DIRECTORY
 net      10.1.0.1-10.1.0.6  1     4     5      20%   60s demo/web (10.1.0.2)  ${directory}
 `,
   )
-  t.match(JSON.parse((await podwire('pools', '--data-dir', directory, '-o', 'json')).stdout), [
-    { network: 'net', used: 1, free: 4, total: 5, oldest: { pod: { name: 'web' } }, dataDir: directory },
-  ])
+  const pools = JSON.parse((await podwire('pools', '--data-dir', directory, '-o', 'json')).stdout)
+  t.match(
+    pools.filter(({ dataDir }: { dataDir: string }) => dataDir === directory),
+    [{ network: 'net', used: 1, free: 4, total: 5, oldest: { pod: { name: 'web' } }, dataDir: directory }],
+  )
   const none = await podwire('pools', '--data-dir', directory, '--network', 'other')
   t.equal(none.stdout, 'no address was handed out since the node booted\n')
 })
