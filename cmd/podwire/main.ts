@@ -43,7 +43,8 @@ async function openPorts(
     findPlugin,
     log,
     onlyLooks,
-    ...(plugin && { servedPlugin: plugin.name }),
+    // One that keeps nothing has nothing to lock.
+    ...(plugin?.findGarbage && { servedPlugin: plugin.name }),
   })
 }
 
