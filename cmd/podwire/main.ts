@@ -43,7 +43,8 @@ async function openPorts(
     findPlugin,
     log,
     emptyStores: onlyLooks ? (await import('./empty-stores.ts')).EMPTY_STORES : undefined,
-    ...(plugin && { servedPlugin: plugin.name }),
+    // One that keeps nothing has nothing to lock.
+    ...(plugin?.findGarbage && { servedPlugin: plugin.name }),
   })
 }
 
