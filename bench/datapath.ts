@@ -17,8 +17,8 @@ import { type Config, callPlugin } from '../conformance/harness/plugin.ts'
 import { mustRun } from '../conformance/harness/process.ts'
 
 const GOAL = 0.98
-const STREAM_BYTES = '60M'
-const ROUND_TRIPS = 2000
+const STREAM_BYTES = '150M'
+const ROUND_TRIPS = 5000
 const STREAM_PORT = 5201
 const ECHO_PORT = 5202
 const HOST_PORTS = { [STREAM_PORT]: 30001, [ECHO_PORT]: 30002 } as const
@@ -66,7 +66,7 @@ async function main(): Promise<void> {
   try {
     const echo = await compile(directory)
     for (const contestant of [podwire, upstream]) subjects.push(await prepare(contestant, { family, echo }))
-    await measure(subjects, { rounds: Number(values.rounds ?? 40), echo })
+    await measure(subjects, { rounds: Number(values.rounds ?? 20), echo })
     const isMet = print(subjects)
     if (values.enforce === true && !isMet) process.exitCode = 1
   } finally {
@@ -188,10 +188,11 @@ async function measure(
 
 /**
  * Where a program runs makes more of a difference than what is compared here. Servers and those who ask for round trips
- * share a CPU, streams have one for each end.
+ * share a CPU, streams have one for each end. They come before what else the machine does.
  */
 function onCpu(number: 0 | 1): string[] {
-  return ['taskset', '--cpu-list', String(Math.min(number, availableParallelism() - 1))]
+  const cpu = Math.min(number, availableParallelism() - 1)
+  return ['nice', '-n', '-20', 'taskset', '--cpu-list', String(cpu)]
 }
 
 async function streamOnce({ from, address, portOf }: Route): Promise<number> {

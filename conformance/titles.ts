@@ -278,7 +278,10 @@ const PORTMAP: readonly Title[] = [
 const FIREWALL: readonly Title[] = [
   ...replayed('firewall', [
     ['installs, checks and cleans up rules', 'pods pass a firewall that drops, as Docker leaves it'],
-    ['custom admin chain', 'an administrator’s chain stops a pod that others let through'],
+    [
+      'custom admin chain',
+      'a host port passes a firewall that drops, and an administrator’s chain stops what others let through',
+    ],
     [
       'same-bridge: within a bridge open, between bridges closed',
       'ingressPolicy same-bridge and isolated close a pod',

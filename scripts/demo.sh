@@ -28,6 +28,7 @@ fi
 need_node
 need gcc gcc 'compiles the native addon'
 need /usr/include/stdio.h libc6-dev 'compiles the native addon'
+need musl-gcc musl-tools 'compiles the shim, static and small'
 need strip binutils 'makes the executable smaller'
 need mount mount 'keeps what it writes out of the way of the machine'
 need ip iproute2 'makes the namespaces, and shows what is in them'

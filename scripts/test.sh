@@ -12,6 +12,7 @@ trap 'echo "0 passed, 1 failed"' EXIT # when it ends before the tests begin
 need_node
 need gcc gcc 'compiles the native addon'
 need /usr/include/stdio.h libc6-dev 'compiles the native addon'
+need curl curl 'asks the daemon for its counters'
 need musl-gcc musl-tools 'compiles the shim, static and small'
 need ip iproute2 'shows links, addresses and routes to the tests'
 need nft nftables 'shows firewall rules to the tests'

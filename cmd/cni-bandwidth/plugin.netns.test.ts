@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { type Test, test } from 'tap'
+import { t as root, type Test, test } from 'tap'
 import type { Command } from '../../lib/cni/request.ts'
 import type { Result } from '../../lib/cni/result.ts'
 import { LiveKernel } from '../../lib/host/kernel.ts'
@@ -15,6 +15,8 @@ import { plugin } from './plugin.ts'
 
 const TRAFFIC = fileURLToPath(import.meta.resolve('./traffic.fixture.ts'))
 const MBIT = 1_000_000
+
+root.setTimeout(300_000) // on a busy machine
 
 /** host0 on the node and eth0 in the pod are one wire. */
 function makeWorld(t: Test) {

@@ -261,6 +261,9 @@ test('calls of upstream and of ours at once never share an address', options, as
   const theirs = [...(await output).matchAll(/"address": "([^"]+)"/g)].map((match) => match[1])
   const taken = [...ours.join(' ').split(' '), ...theirs]
   t.equal(new Set(taken).size, taken.length, taken.join(' '))
-  t.equal(world.ours.held().length, taken.length + 2, 'every one of them is in our store, with the first')
+  // An ADD of upstream's whose directory is taken over under it fails, and what it had by then is its DEL's to give back.
+  const held = new Set(world.ours.held().map((line) => line.split(' ')[0]))
+  const strangers = taken.map((prefix = '') => prefix.split('/')[0]).filter((address) => !held.has(address))
+  t.same(strangers, [], 'every one of them is in our store')
   t.equal(execFileSync('find', [join(world.dataDir, 'net'), '-type', 'd'], { encoding: 'utf8' }), '')
 })

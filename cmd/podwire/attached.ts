@@ -1,6 +1,7 @@
 // The attachments of this node as people see them: one for each interface of a pod, with the plugins that made it or
 // changed something for it.
 
+import { changesIn } from '../../lib/attach/changed-later.ts'
 import { isThere } from '../../lib/host/garbage.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
@@ -16,6 +17,8 @@ export interface Attached extends Pick<Attachment, 'network' | 'containerId' | '
   readonly attachments: readonly Attachment[]
   /** Of the plugin that made the interface. */
   readonly fields: RecordFields
+  /** Of the pod's interface, by plugins that came later, too. */
+  readonly pod: { readonly mac?: string; readonly mtu?: number }
   readonly state: State
 }
 
@@ -49,6 +52,8 @@ function describe(ports: Ports, group: readonly Attachment[]): Attached {
   const [first] = attachments
   if (first === undefined) throw new Error('a group has a member')
   const { network, containerId, ifname, netns, createdAtMs } = first
+  const fields = recordFields(first.record)
+  const { mac = fields.podMac, mtu = fields.mtu } = changesIn(attachments.slice(1))
   return {
     network,
     containerId,
@@ -58,7 +63,8 @@ function describe(ports: Ports, group: readonly Attachment[]): Attached {
     podNamespace: first.podNamespace ?? '',
     podName: first.podName ?? '',
     attachments,
-    fields: recordFields(first.record),
+    fields,
+    pod: { ...(mac === undefined ? {} : { mac }), ...(mtu === undefined ? {} : { mtu }) },
     state: stateOf(ports, attachments, netns),
   }
 }

@@ -9,16 +9,20 @@ import { formatCount, type Style } from './style.ts'
 interface CheckOptions {
   readonly isJson: boolean
   readonly style: Style
+  readonly progress: (text: string) => void
 }
 
 /** Exit status 1 when something is not as it was made. */
 export async function check(
   checking: Checking,
   attached: readonly Attached[],
-  { isJson, style }: CheckOptions,
+  { isJson, style, progress }: CheckOptions,
 ): Promise<Answer> {
   const checked: Checked[] = []
-  for (const one of attached) checked.push(await checkAttached(checking, one))
+  for (const one of attached) {
+    progress(`${checked.length} of ${attached.length}`)
+    checked.push(await checkAttached(checking, one))
+  }
   const exitStatus = checked.some(({ drifts }) => drifts.length > 0) ? 1 : 0
   return { stdout: isJson ? formatJson(checked.map(checkedData)) : checkedText(checked, style), exitStatus }
 }

@@ -18,6 +18,10 @@ export interface About {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** A person reads what is printed. */
   readonly isTerminal: boolean
+  /** How wide the terminal is; Infinity where there is none. */
+  readonly columns: number
+  /** Tells a person who waits what is being done. */
+  readonly progress: (text: string) => void
 }
 
 export interface Outcome {

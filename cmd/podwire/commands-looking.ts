@@ -157,9 +157,16 @@ export const LOOKING = {
         binDir: textOf(flags, 'bin-dir'),
         socket: textOf(flags, 'socket'),
       })
-      const { isTerminal } = about
+      const { isTerminal, columns, progress } = about
       const isJson = textOf(flags, 'output') === 'json'
-      return doctor(patient, { isJson, isQuiet: flags['quiet'] === true, isTerminal, style })
+      return doctor(patient, {
+        isJson,
+        isQuiet: flags['quiet'] === true,
+        isTerminal,
+        columns,
+        style,
+        progress,
+      })
     },
   },
   show: {
@@ -204,6 +211,7 @@ export const LOOKING = {
       return check(await checkingOf(about, flags, ports), attached, {
         isJson: textOf(flags, 'output') === 'json',
         style,
+        progress: about.progress,
       })
     },
   },

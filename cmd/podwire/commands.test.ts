@@ -22,6 +22,8 @@ const ABOUT = {
   runDaemon: () => Promise.reject(new Error('no command here is the daemon')),
   environment: {},
   isTerminal: false,
+  columns: Number.POSITIVE_INFINITY,
+  progress: () => undefined,
 }
 
 const ROWS = [

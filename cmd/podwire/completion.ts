@@ -100,7 +100,7 @@ ${described.join('\n')}
 ${cases.join('\n')}
   esac
 }
-compdef _podwire podwire
+if [ "$funcstack[1]" = _podwire ]; then _podwire "$@"; else compdef _podwire podwire; fi
 `
 }
 

@@ -38,6 +38,8 @@ function makeDirectory(t: Test, ...networks: readonly string[]) {
     runDaemon: async () => undefined,
     environment: {},
     isTerminal: false,
+    columns: Number.POSITIVE_INFINITY,
+    progress: () => undefined,
   }
   return { directory, podwire: (...words: string[]) => run(words, about) }
 }

@@ -66,6 +66,8 @@ function makeNode(t: Test) {
       runDaemon: () => Promise.reject(new Error('no daemon here')),
       environment: {},
       isTerminal: false,
+      columns: Number.POSITIVE_INFINITY,
+      progress: () => undefined,
     })
   return { root, kernel, lease, record, held, podwire }
 }

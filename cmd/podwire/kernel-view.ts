@@ -93,8 +93,8 @@ async function podRows(ports: Ports, attached: Attached): Promise<Row[]> {
     const recorded = fields.ips.map(({ address }) => address)
     return [
       ...upRow(place, link),
-      { place, what: 'mac', recorded: fields.podMac, found: link.mac },
-      { place, what: 'mtu', recorded: fields.mtu?.toString(), found: String(link.mtu) },
+      { place, what: 'mac', recorded: attached.pod.mac, found: link.mac },
+      { place, what: 'mtu', recorded: attached.pod.mtu?.toString(), found: String(link.mtu) },
       ...(await addressRows(pod, link, { place, recorded })),
       ...(await routeRows(pod, link, attached)),
     ]

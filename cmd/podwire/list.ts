@@ -47,7 +47,7 @@ function table(
     one.state === 'attached' ? style.good(one.state) : style.bad(one.state),
     formatAge(nowMs - one.createdAtMs),
     ...(isWide
-      ? [pluginsOf(one).join(','), one.fields.podMac ?? '', String(one.fields.mtu ?? ''), one.netns]
+      ? [pluginsOf(one).join(','), one.pod.mac ?? '', String(one.pod.mtu ?? ''), one.netns]
       : [shortPlugins(one)]),
   ])
   return formatTable(titles, rows)
@@ -64,16 +64,17 @@ function shortPlugins(attached: Attached): string {
 }
 
 export function attachedData(attached: Attached): Data {
-  const { podNamespace, podName, containerId, ifname, network, netns, state, createdAtMs, fields } = attached
-  const { ips, hostIfname, podMac, mtu, bridge } = fields
+  const { podNamespace, podName, containerId, ifname, network, netns, state, createdAtMs, fields, pod } =
+    attached
+  const { ips, hostIfname, bridge } = fields
   return {
     pod: podName === '' ? null : { namespace: podNamespace, name: podName },
     container: containerId,
     network,
     interface: ifname,
     addresses: ips.map(({ address }) => address),
-    mac: podMac ?? null,
-    mtu: mtu ?? null,
+    mac: pod.mac ?? null,
+    mtu: pod.mtu ?? null,
     host: { interface: hostIfname ?? null, bridge: bridge ?? null },
     netns,
     state,

@@ -42,8 +42,9 @@ async function openPorts(
     executable: process.execPath,
     findPlugin,
     log,
-    onlyLooks,
-    ...(plugin && { servedPlugin: plugin.name }),
+    emptyStores: onlyLooks ? (await import('./empty-stores.ts')).EMPTY_STORES : undefined,
+    // One that keeps nothing has nothing to lock.
+    ...(plugin?.findGarbage && { servedPlugin: plugin.name }),
   })
 }
 
@@ -82,10 +83,20 @@ async function runCommand(name: string): Promise<number> {
     runDaemon,
     environment: process.env,
     isTerminal: process.stdout.isTTY === true,
+    columns: process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY,
+    progress: showProgress,
   })
+  showProgress('')
   await writeAll(2, outcome.stderr)
   await writeAll(1, outcome.stdout)
   return outcome.exitStatus
+}
+
+const PATIENCE_MS = 1000
+
+/** Of what takes longer, in a line of a terminal that is written over again and again. */
+function showProgress(text: string): void {
+  if (process.stderr.isTTY && performance.now() > PATIENCE_MS) process.stderr.write(`\r\u001b[K${text}`)
 }
 
 async function runDaemon(socketPath: string | undefined): Promise<void> {

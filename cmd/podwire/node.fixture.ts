@@ -1,5 +1,6 @@
 // A node for tests of commands: pods attached by cni-bridge on the fake kernel, and the commands as a person calls them.
 
+import { DEFAULT_DATA_DIR } from '../../lib/ipam/lease-store.ts'
 import { MemoryLeaseStore } from '../../lib/ipam/lease-store-memory.ts'
 import { makeScene, type Scene } from '../../lib/testing/scene.ts'
 import type { About, Outcome } from './command.ts'
@@ -26,7 +27,7 @@ export interface TestNode {
 
 export interface TestNodeOptions {
   readonly about?: Partial<About>
-  /** What every data directory has: none of this machine's are looked at. */
+  /** What every data directory has, but for the usual one, which this machine may have. */
   readonly leases?: MemoryLeaseStore
   readonly kernel?: Parameters<typeof makeScene>[0]
 }
@@ -35,7 +36,9 @@ export function makeNode(options: TestNodeOptions = {}): TestNode {
   const { about, leases = new MemoryLeaseStore('boot-1'), kernel } = options
   const scene = makeScene(kernel)
   // Its stores are opened when first used: they are not to be spread.
-  const ports = Object.create(scene.ports, { leases: { value: () => leases } })
+  const none = new MemoryLeaseStore('boot-1')
+  const open = (dataDir: string) => (dataDir === DEFAULT_DATA_DIR ? none : leases)
+  const ports = Object.create(scene.ports, { leases: { value: open } })
   const all: About = {
     version: '1.2.3',
     executable: '/x/podwire',
@@ -45,6 +48,8 @@ export function makeNode(options: TestNodeOptions = {}): TestNode {
     runDaemon: () => Promise.reject(new Error('no daemon here')),
     environment: { PODWIRE_SOCKET: '/nonexistent/podwire.sock' },
     isTerminal: false,
+    columns: Number.POSITIVE_INFINITY,
+    progress: () => undefined,
     ...about,
   }
   return {

@@ -1,7 +1,6 @@
 // CHECK without a runtime: what that would pass on, the result of ADD and the configuration, is made up of what is
 // recorded. Configuration of the node is used where there is one of the network's name.
 
-import { changedLater } from '../../lib/attach/changed-later.ts'
 import { DriftError } from '../../lib/attach/drift.ts'
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Plugin } from '../../lib/cni/plugin.ts'
@@ -77,7 +76,7 @@ function checkRequest(checking: Checking, attached: Attached, attachment: Attach
     cniVersion: RECORDED_VERSION,
     name: attachment.network,
   }
-  const prevResult = resultOf(checking.ports, request, attached)
+  const prevResult = resultOf(attached)
   return { ...request, netconf, stdin: JSON.stringify({ ...netconf, prevResult }), prevResult }
 }
 
@@ -88,10 +87,9 @@ function configOf({ configs, findPlugin }: Checking, { network, plugin }: Attach
 }
 
 /** What ADD answered, as far as it can be told from the records. */
-function resultOf(ports: Ports, request: Request, { fields, ifname, netns, attachments }: Attached): Result {
-  const { bridge, hostIfname, hostMac, podMac, ips, routes } = fields
-  const maker = attachments[0]?.plugin ?? ''
-  const mac = changedLater(ports, request, maker).mac ?? podMac
+function resultOf({ fields, pod, ifname, netns }: Attached): Result {
+  const { bridge, hostIfname, hostMac, ips, routes } = fields
+  const { mac } = pod
   const interfaces = [
     ...(bridge === undefined ? [] : [{ name: bridge }]),
     ...(hostIfname === undefined

@@ -2,7 +2,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { test } from 'tap'
 
 import { formatJson, formatYaml } from './data-formats.ts'
-import { formatAge, formatCount, formatTable, PLAIN, styleFor } from './style.ts'
+import { formatAge, formatCount, formatTable, PLAIN, styleFor, wrap } from './style.ts'
 
 const S = 1000
 const M = 60 * S
@@ -78,4 +78,10 @@ h: "it's"
   )
   t.equal(formatYaml('x'), 'x\n')
   t.strictSame(JSON.parse(formatJson({ a: 1 })), { a: 1 })
+})
+
+test('text is broken between words', async (t) => {
+  t.strictSame(wrap('one two three', 8), ['one two', 'three'])
+  t.strictSame(wrap('one two three', 2), ['one', 'two', 'three'])
+  t.strictSame(wrap('one two three', Number.POSITIVE_INFINITY), ['one two three'])
 })

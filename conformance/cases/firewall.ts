@@ -110,6 +110,18 @@ async function policy(
   await detach(...attached)
 }
 
+/** The chain’s third plugin. */
+async function askHostPort({ stage, peers, outside }: World, { pod, result }: Chained): Promise<void> {
+  const type = stage.node.contestant.typeOf('portmap')
+  const portMappings = [{ hostPort: 18080, containerPort: 8080, protocol: 'tcp' }]
+  const config = chainedConfig(stage, { type, fields: { runtimeConfig: { portMappings } } }, result)
+  await stage.add(pod, config, { type, quiet: true, as: 'portmap ADD' })
+  const answer = await peers.call(outside, { address: '192.0.2.1', port: 18080 })
+  stage.note('outside calls the host port', [answer])
+  stage.require(answer === 'pod1 sees 192.0.2.2', 'the host port is open')
+  await stage.del(pod, config, { type, as: 'portmap DEL' })
+}
+
 /** What is switched from port to port passes the chains of the bridge family only. */
 const NO_BR_NETFILTER =
   'for file in /proc/sys/net/bridge/bridge-nf-call-*tables; do [ ! -e $file ] || echo 0 >$file; done'
@@ -195,12 +207,13 @@ const oursOnly: Readonly<Record<string, [why: string, play: (stage: Stage) => Pr
         await detach(first)
       }),
   ],
-  'an administrator’s chain stops a pod that others let through': [
-    'upstream’s is a chain of iptables',
+  'a host port passes a firewall that drops, and an administrator’s chain stops what others let through': [
+    'upstream’s host ports do not, and its chain is one of iptables',
     (stage) =>
       inWorld(stage, DOCKER, async (world) => {
         const { pods, attach, detach } = world
         const first = await attach(pods[0], { iptablesAdminChainName: 'MINE' })
+        await askHostPort(world, first)
         await stage.sh(`nft add rule inet podwire MINE ip daddr ${OUTSIDE[4]} drop`)
         await ask(world, {
           'what is dropped there': [[pods[0], OUTSIDE[4]], BLOCKED],

@@ -10,7 +10,7 @@ import { isUpdate, readExpected, writeExpected } from './expected.ts'
 /** Two at a time: a play mostly waits for the processes that it started. */
 const JOBS = 2
 /** Of a file of tests; only a hang, never a slow machine, is to end it. */
-export const DEADLINE_MS = 600_000
+export const DEADLINE_MS = 1_800_000
 
 /** The same cases by the same texts, by plugins that ask a daemon: it makes no difference. */
 export function playWithDaemon(...areas: readonly Area[]): void {

@@ -35,6 +35,13 @@ const PREV_RESULT = {
 
 /** A config that works, for each plugin; those that are not here get `prevResult` and nothing else. */
 const SEEDS: Readonly<Record<string, Json>> = {
+  'cni-bandwidth': {
+    ingressRate: 1_000_000,
+    ingressBurst: 800_000,
+    egressRate: 1_000_000,
+    egressBurst: 800_000,
+    prevResult: PREV_RESULT,
+  },
   'cni-dummy': { ipam: IPAM },
   'cni-firewall': {
     ingressPolicy: 'isolated',

@@ -3,6 +3,7 @@
 
 import type { Request } from '../cni/request.ts'
 import type { Ports } from '../host/ports.ts'
+import type { Attachment } from '../state/attachments.ts'
 
 /** Of a record: what its plugin has set of the pod's interface, and where it has moved its routes. */
 interface Changing {
@@ -10,7 +11,7 @@ interface Changing {
   readonly link?: { readonly set?: { readonly mac?: string; readonly mtu?: number } }
 }
 
-interface Changes {
+export interface ChangedLater {
   readonly mac?: string
   readonly mtu?: number
   /** Routing tables. */
@@ -22,11 +23,16 @@ export function changedLater(
   { attachments }: Ports,
   { name: network, containerId, ifname }: Request,
   plugin: string,
-): Changes {
+): ChangedLater {
   const others = attachments
     .list({ network, containerId })
     .filter((other) => other.ifname === ifname && other.plugin !== plugin)
-  const changes = others.map(({ record }): Changes => {
+  return changesIn(others)
+}
+
+/** @param attachments  of one interface, without that which made it */
+export function changesIn(attachments: readonly Attachment[]): ChangedLater {
+  const changes = attachments.map(({ record }): ChangedLater => {
     const { link, routesTo } = record as Changing
     return { ...link?.set, ...(routesTo === undefined ? {} : { routesTo }) }
   })

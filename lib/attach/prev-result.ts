@@ -17,9 +17,11 @@ export const NO_PREV_RESULT = 'Required prevResult missing'
 export function requirePrevResult({ command, prevResult, ...request }: Request, message?: string): Result {
   if (prevResult !== undefined) return prevResult
   const words = message ?? (command === 'CHECK' ? NO_PREV_RESULT : NOT_CHAINED)
-  throw new CniError(CNI_CODE.invalidNetconf, words, {
-    details: `network ${request.name}: in "plugins" it comes after one that makes an interface, such as cni-bridge`,
-  })
+  const details =
+    command === 'CHECK'
+      ? `network ${request.name}: CHECK goes by what ADD answered, which the runtime passes on`
+      : `network ${request.name}: in "plugins" it comes after one that makes an interface, such as cni-bridge`
+  throw new CniError(CNI_CODE.invalidNetconf, words, { details })
 }
 
 /** The interface inside the pod that this call is about. @returns undefined when no plugin before made one */

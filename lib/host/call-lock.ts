@@ -9,7 +9,7 @@ import { dirname } from 'node:path'
 import type { Environment } from '../cni/environment.ts'
 import { CNI_CODE, CniError } from '../cni/errors.ts'
 import type { Native } from '../native/native.ts'
-import { storeErrorOfErrno } from '../state/store-error.ts'
+import { StoreError, storeErrorOfErrno } from '../state/store-error.ts'
 
 /** In the state directory. */
 export const LOCKS_FILE = 'calls.lock'
@@ -35,16 +35,27 @@ const PATIENCE_MS = 20_000
 /**
  * Held until the process ends.
  *
- * @throws CniError 11 when another call had it all the time. StoreError
+ * @throws CniError 11 when another call had it all the time
  */
 export function lockCall(path: string, key: CallKey, lockByte: LockByte): void {
-  if (CallLocks.open(path, lockByte).acquire(key, PATIENCE_MS)) return
+  const locks = openUnlessBroken(path, lockByte)
+  if (locks === undefined || locks.acquire(key, PATIENCE_MS)) return
   const { plugin, containerId, ifname } = key
   throw new CniError(
     CNI_CODE.tryAgainLater,
     `another call of ${plugin} for ${ifname} of ${containerId} has been running for ${PATIENCE_MS} ms`,
     { details: `who holds the lock of ${path} is in /proc/locks; end that process, and try again` },
   )
+}
+
+/** Where this file cannot be had, the store beside it cannot either: it says what is wrong, to those who need it. */
+function openUnlessBroken(path: string, lockByte: LockByte): CallLocks | undefined {
+  try {
+    return CallLocks.open(path, lockByte)
+  } catch (error) {
+    if (error instanceof StoreError) return undefined
+    throw error
+  }
 }
 
 export class CallLocks {

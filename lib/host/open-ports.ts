@@ -11,7 +11,6 @@ import { type Log, silentLog } from '../log/log.ts'
 import { loadNative } from '../native/native.ts'
 import type { Trace } from '../netlink/connection.ts'
 import type { AttachmentStore } from '../state/attachments.ts'
-import { MemoryAttachmentStore } from '../state/attachments-memory.ts'
 import { SqliteAttachmentStore } from '../state/attachments-sqlite.ts'
 import { bootId } from '../state/boot.ts'
 import { callKey, LOCKS_FILE, lockCall } from './call-lock.ts'
@@ -37,8 +36,13 @@ export interface HostOptions {
   readonly servedPlugin?: string
   /** Of a process that serves many calls. @see KernelOptions */
   readonly background?: Background
-  /** Where nothing is recorded yet, no store is made. */
-  readonly onlyLooks?: boolean
+  /** Of who only looks: in place of stores that are not there, so that none is made. */
+  readonly emptyStores?: EmptyStores | undefined
+}
+
+export interface EmptyStores {
+  readonly attachments: (bootId: string) => AttachmentStore
+  readonly leases: (bootId: string) => LeaseStore
 }
 
 export function openPorts(options: HostOptions): Ports {
@@ -52,8 +56,7 @@ export function openPorts(options: HostOptions): Ports {
   const trace = environment['PODWIRE_TRACE'] === 'netlink' ? traceToStderr : traceToLog(log)
   const kernel = new LiveKernel({ trace, background })
   const openLeases = (dataDir: string) => {
-    const store =
-      leases.get(dataDir) ?? SqliteLeaseStore.open(`${dataDir}/${LEASES_FILE}`, { bootId: boot() })
+    const store = leases.get(dataDir) ?? openLeaseStore(`${dataDir}/${LEASES_FILE}`, boot(), options)
     leases.set(dataDir, store)
     return store
   }
@@ -82,9 +85,20 @@ export function openPorts(options: HostOptions): Ports {
   }
 }
 
-function openAttachments(path: string, bootId: string, { onlyLooks }: HostOptions): AttachmentStore {
-  const isNone = onlyLooks === true && statSync(path, { throwIfNoEntry: false }) === undefined
-  return isNone ? new MemoryAttachmentStore(bootId) : SqliteAttachmentStore.open(path, { bootId })
+type Opening = Pick<HostOptions, 'emptyStores'>
+
+function openAttachments(path: string, bootId: string, { emptyStores }: Opening): AttachmentStore {
+  if (emptyStores !== undefined && isMissing(path)) return emptyStores.attachments(bootId)
+  return SqliteAttachmentStore.open(path, { bootId })
+}
+
+function openLeaseStore(path: string, bootId: string, { emptyStores }: Opening): LeaseStore {
+  if (emptyStores !== undefined && isMissing(path)) return emptyStores.leases(bootId)
+  return SqliteLeaseStore.open(path, { bootId })
+}
+
+function isMissing(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) === undefined
 }
 
 interface Delegation extends Pick<HostOptions, 'executable' | 'findPlugin'> {

@@ -13,6 +13,7 @@ import {
   addHostports,
   checkHostports,
   checkHostportTable,
+  findHostportOwner,
   listHostportElements,
   removeHostports,
   restoreHostports,
@@ -256,6 +257,8 @@ export function hostportTableContract(name: string, open: (t: Teardown) => NftUn
       hostport: { port: 8080 },
     })
     t.equal(normalized(dump()), AFTER_WEB)
+    t.equal(await findHostportOwner(nft, hostport('tcp', 8080, '10.1.0.6#1')), WEB)
+    t.equal(await findHostportOwner(nft, hostport('udp', 8080, '10.1.0.6#1')), undefined)
   })
 
   test(`${name}: one port is several pods’ by protocol, address and family`, async (t) => {

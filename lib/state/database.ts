@@ -147,10 +147,10 @@ export class Database {
   }
 
   #run<T>(begin: string, work: () => T): T {
-    this.#sqlite.exec(begin)
+    this.#prepare(begin).run()
     try {
       const result = work()
-      this.#sqlite.exec('COMMIT')
+      this.#prepare('COMMIT').run()
       return result
     } catch (error) {
       // After a full disk or an I/O error SQLite has rolled back by itself.

@@ -1,6 +1,8 @@
 // `podwire doctor`: on a node that is well, nothing is found; of each thing that is broken, that and its remedy.
 
-import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type Test, test } from 'tap'
 import { IpAddress } from '../../../lib/ip/address.ts'
@@ -54,7 +56,14 @@ async function makeHost(t: Test, options: TestNodeOptions = {}): Promise<Host> {
     look: async () => {
       const places = { confDir: undefined, binDir: undefined, socket: undefined }
       const patient = await patientOf(node.about, places, new Disk(root))
-      return doctor(patient, { isJson: false, isQuiet: true, isTerminal: false, style: PLAIN })
+      return doctor(patient, {
+        isJson: false,
+        isQuiet: true,
+        isTerminal: false,
+        columns: Number.POSITIVE_INFINITY,
+        style: PLAIN,
+        progress: () => undefined,
+      })
     },
   }
   host.write('/proc/self/mountinfo', MOUNTS)
@@ -137,6 +146,18 @@ const ROWS: readonly Row[] = [
       host.write(CONFLIST, JSON.stringify({ name: 'net', plugins: [{ ...NETCONF, vlan: 7 }] })),
     found: /a configuration wants it/,
     remedy: /CONFIG_BRIDGE_VLAN_FILTERING/,
+    exitStatus: 2,
+  },
+  {
+    title: 'kernel: for other plugins',
+    when: 'a configuration limits bandwidth, and the kernel cannot',
+    options: { kernel: { missing: ['qdisc tbf'] } },
+    spoil: (host) => {
+      const plugins = [NETCONF, { type: 'bandwidth' }]
+      host.write(CONFLIST, JSON.stringify({ name: 'net', plugins }))
+    },
+    found: /cni-bandwidth needs qdisc tbf, which the kernel does not have/,
+    remedy: /modprobe sch_tbf/,
     exitStatus: 2,
   },
   {
@@ -466,6 +487,45 @@ test('doctor tells of leases that cannot be written', async (t) => {
   t.equal(exitStatus, 2)
   t.match(stdout, /^trouble {2}leases +write "\/x\.db": EFULL: no space\n +→ free space$/m)
 })
+
+const DAEMON = { version: '1.2.3', pid: 7, ready: true, leftToCaller: {} }
+
+const DAEMONS: readonly [what: string, daemon: object, isShim: boolean, found: RegExp | undefined][] = [
+  ['serves', DAEMON, true, undefined],
+  [
+    'is of another version',
+    { ...DAEMON, version: '1.2.2' },
+    true,
+    /pid 7 is version 1\.2\.2, this is 1\.2\.3/,
+  ],
+  ['does not serve', { ...DAEMON, ready: false }, true, /pid 7 at .* does not serve/],
+  ['is asked by nobody', DAEMON, false, /it runs, and nobody asks it/],
+  [
+    'leaves calls to the shim',
+    { ...DAEMON, leftToCaller: { 'no place': 2 } },
+    true,
+    /it left 2 calls to the shim: no place/,
+  ],
+]
+
+for (const [what, daemon, isShim, found] of DAEMONS) {
+  test(`doctor looks at a daemon that ${what}`, async (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'podwire-')) // a socket's path is short
+    t.teardown(() => rmSync(directory, { recursive: true }))
+    const socket = join(directory, 'd.sock')
+    const server = createServer((_, response) => response.end(JSON.stringify(daemon)))
+    await new Promise<void>((resolve) => server.listen(socket, resolve))
+    t.teardown(() => server.close())
+    const host = await makeHost(t, { about: { environment: { PODWIRE_SOCKET: socket } } })
+    if (isShim) {
+      host.write(`${BIN}/podwire-shim`, 'x', 0o755)
+      host.link(`${BIN}/bridge`, 'podwire-shim')
+    }
+    const { stdout } = await host.look()
+    if (found === undefined) t.match(stdout, /all is well/)
+    else t.match(stdout, new RegExp(`^(?:warning|trouble) +daemon +${found.source}`, 'm'))
+  })
+}
 
 test('doctor warns of a kernel that does not list connections', async (t) => {
   const node = makeNode()

@@ -2,7 +2,7 @@
 
 import type { Answer } from '../command.ts'
 import { type Data, formatJson } from '../data-formats.ts'
-import { formatCount, type Style } from '../style.ts'
+import { formatCount, type Style, wrap } from '../style.ts'
 import { ATTACHMENTS } from './attachments.ts'
 import { type Examination, type Finding, type Level, type Patient, trouble } from './examination.ts'
 import { INSTALLATION } from './installation.ts'
@@ -25,7 +25,9 @@ export interface DoctorOptions {
   /** Only what is wrong. */
   readonly isQuiet: boolean
   readonly isTerminal: boolean
+  readonly columns: number
   readonly style: Style
+  readonly progress: (text: string) => void
 }
 
 interface Report {
@@ -39,6 +41,7 @@ const EXIT_STATUS: Readonly<Record<Level, number>> = { ok: 0, warning: 1, troubl
 export async function doctor(patient: Patient, options: DoctorOptions): Promise<Answer> {
   const reports: Report[] = []
   for (const examination of EXAMINATIONS) {
+    options.progress(examination.title)
     reports.push({ title: examination.title, findings: await examine(examination, patient) })
   }
   const levels = reports.flatMap(({ findings }) => findings.map(({ level }) => EXIT_STATUS[level]))
@@ -61,7 +64,10 @@ async function examine(examination: Examination, patient: Patient): Promise<read
 
 const SIGNS: Readonly<Record<Level, string>> = { ok: '✓', warning: '!', trouble: '✗' }
 
-function reportText(reports: readonly Report[], { isQuiet, isTerminal, style }: DoctorOptions): string {
+function reportText(
+  reports: readonly Report[],
+  { isQuiet, isTerminal, columns, style }: DoctorOptions,
+): string {
   const width = Math.max(...reports.map(({ title }) => title.length))
   const paint = { ok: style.good, warning: style.warn, trouble: style.bad }
   const lines = reports.flatMap(({ title, findings }) =>
@@ -69,10 +75,13 @@ function reportText(reports: readonly Report[], { isQuiet, isTerminal, style }: 
       .filter(({ level }) => !isQuiet || level !== 'ok')
       .flatMap(({ level, evidence, remedy = '' }) => {
         const sign = isTerminal ? paint[level](SIGNS[level]) : level.padEnd('warning'.length)
-        const indent = ' '.repeat((isTerminal ? 1 : 'warning'.length) + 2 + width)
+        const indent = ' '.repeat((isTerminal ? 1 : 'warning'.length) + 2 + width + 2)
+        const [first = '', ...more] = wrap(evidence, columns - indent.length)
         return [
-          `${sign}  ${title.padEnd(width)}  ${evidence}`,
-          ...(remedy === '' ? [] : [`${indent}  ${style.bold('→')} ${remedy}`]),
+          `${sign}  ${title.padEnd(width)}  ${first}`,
+          ...more.map((line) => `${indent}${line}`),
+          // In one piece: it is to be copied.
+          ...(remedy === '' ? [] : [`${indent}${style.bold('→')} ${remedy}`]),
         ]
       }),
   )

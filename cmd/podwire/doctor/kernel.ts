@@ -6,6 +6,7 @@ import { IpAddress } from '../../../lib/ip/address.ts'
 import type { NftChain } from '../../../lib/nftables/chain.ts'
 import { NftError } from '../../../lib/nftables/error.ts'
 import type { Nft } from '../../../lib/nftables/nft.ts'
+import type { KernelFeature } from '../../../lib/rtnl/kernel-feature.ts'
 import { formatCount } from '../style.ts'
 import {
   configuredPlugins,
@@ -126,4 +127,38 @@ const vlans: Examination = {
   },
 }
 
-export const KERNEL: readonly Examination[] = [links, nftables, nftablesOfBridges, conntrack, vlans]
+/** Beyond veth and bridge. */
+const NEEDS: Readonly<Record<string, readonly KernelFeature[]>> = {
+  'cni-bandwidth': ['link ifb', 'qdisc tbf', 'qdisc ingress', 'action mirred'],
+  'cni-dummy': ['link dummy'],
+  'cni-ipvlan': ['link ipvlan'],
+  'cni-macvlan': ['link macvlan'],
+  'cni-vlan': ['link vlan'],
+  'cni-vrf': ['link vrf'],
+}
+
+const others: Examination = {
+  title: 'kernel: for other plugins',
+  examine: async ({ ports, configs, findPlugin }) => {
+    const { rtnl } = ports.kernel.host
+    const used = new Set(configuredPlugins({ configs }).flatMap(({ type }) => findPlugin(type)?.name ?? []))
+    const needed = [...used].flatMap((plugin) =>
+      (NEEDS[plugin] ?? []).map((feature) => ({ plugin, feature })),
+    )
+    const missing: Finding[] = []
+    for (const { plugin, feature } of needed) {
+      if (await rtnl.hasFeature(feature)) continue
+      const module = feature.replace(
+        /^.* /,
+        feature.startsWith('qdisc') ? 'sch_' : feature.startsWith('action') ? 'act_' : '',
+      )
+      missing.push(
+        trouble(`${plugin} needs ${feature}, which the kernel does not have`, `modprobe ${module}`),
+      )
+    }
+    const features = [...new Set(needed.map(({ feature }) => feature))].join(', ')
+    return orOk(missing, features === '' ? 'configurations need nothing else' : `it has ${features}`)
+  },
+}
+
+export const KERNEL: readonly Examination[] = [links, nftables, nftablesOfBridges, conntrack, vlans, others]

@@ -4,6 +4,7 @@ import { forwardingSysctls } from '../../../lib/host/forwarding.ts'
 import type { Family } from '../../../lib/ip/address.ts'
 import { Prefix } from '../../../lib/ip/prefix.ts'
 import { dropText, explainDrop, findForwardDrops } from '../../../lib/nftables/forward-drops.ts'
+import { podwireTable } from '../../../lib/nftables/masquerade-rules.ts'
 import type { NftTable } from '../../../lib/nftables/table.ts'
 import { findUplinks } from '../../../lib/rtnl/uplink.ts'
 import {
@@ -135,21 +136,27 @@ const reversePath: Examination = {
   },
 }
 
+/** Of cni-portmap's (lib/hostport/hostport-rules.ts): drops what others send to 127.0.0.1. */
+const LOOPBACK_GUARD = 'hostport_loopback'
+
 /** Pods could reach what listens on the node's loopback alone (CVE-2020-8558). */
 const routeLocalnet: Examination = {
   title: 'route_localnet',
-  examine: (patient) => {
-    const { sysctl } = patient.ports.kernel.host
+  examine: async (patient) => {
+    const { sysctl, nft } = patient.ports.kernel.host
     const open = ['all', ...bridgesOf(patient)].filter(
       (name) => sysctl.find(`ipv4/conf/${name}/route_localnet`) === '1',
     )
-    const findings = open.map((name) =>
+    if (open.length === 0) return [ok('off')]
+    const guards = await nft.listRules(podwireTable, LOOPBACK_GUARD)
+    if (guards.length > 0)
+      return [ok(`on for ${open.join(', ')}, for host ports; ${LOOPBACK_GUARD} keeps pods from 127.0.0.1`)]
+    return open.map((name) =>
       warning(
-        `it is on for ${name}: without a firewall that keeps them out, pods reach what listens on 127.0.0.1 of the node`,
+        `it is on for ${name}, and nothing of Podwire keeps pods from what listens on 127.0.0.1 of the node`,
         `sysctl net.ipv4.conf.${name}.route_localnet=0, unless host ports on 127.0.0.1 are wanted`,
       ),
     )
-    return orOk(findings, 'off')
   },
 }
 

@@ -174,14 +174,14 @@ const DEATHS: readonly Death[] = [
     spoil: inside('web', { change: 'delete route', route: { dst: Prefix.parse('0.0.0.0/0') } }),
     words: ['web', '203.0.113.7'],
     why: /pod demo\/web has no route to 203\.0\.113\.7 \(ENETUNREACH\)/,
-    remedy: /restart the pod/,
+    remedy: /isDefaultGateway/,
   },
   {
     when: 'the other pod has no route back',
     spoil: inside('api', { change: 'delete route', route: { dst: Prefix.parse('0.0.0.0/0') } }),
     words: ['203.0.113.7', 'api'],
     why: /it arrives, and pod demo\/api has no route back to 203\.0\.113\.7/,
-    remedy: /restart the pod/,
+    remedy: /isDefaultGateway/,
   },
   {
     when: 'the pod’s interface is down',

@@ -2,18 +2,27 @@
 // the chains at the hook forward, and who is masqueraded. What a node cannot see, who answers beyond its uplinks and
 // what programs do with packets, is left open.
 
-import { forwardingSysctls } from '../../../lib/host/forwarding.ts'
 import type { Namespace } from '../../../lib/host/kernel.ts'
 import type { Ports } from '../../../lib/host/ports.ts'
 import type { IpAddress } from '../../../lib/ip/address.ts'
 import { NetlinkError } from '../../../lib/netlink/error.ts'
-import { dropText, explainDrop, findForwardDrops } from '../../../lib/nftables/forward-drops.ts'
 import { listMasquerade } from '../../../lib/nftables/podwire-table.ts'
-import { listSpoofGuards } from '../../../lib/nftables/spoof-table.ts'
 import type { Link } from '../../../lib/rtnl/link.ts'
-import type { RouteQuery, Way } from '../../../lib/rtnl/route-lookup.ts'
+import type { Way } from '../../../lib/rtnl/route-lookup.ts'
 import { type Attached, podText } from '../attached.ts'
 import { type End, hasAddress, listPods } from './ends.ts'
+import {
+  noWay,
+  passAddress,
+  passBetween,
+  passBridgeFilter,
+  passFirewalls,
+  passForwarding,
+  passGuard,
+  passPort,
+  REPAIR,
+  RESTART,
+} from './hurdles.ts'
 import { arrive, die, JourneyEnd, leave, type Outcome, type Step } from './journey.ts'
 
 export interface Journey {
@@ -37,17 +46,19 @@ interface Packet {
   readonly dst: IpAddress
 }
 
-const RESTART = 'restart the pod: what is inside it is not mended'
-const REPAIR = 'podwire repair'
+const ROUTE =
+  'a route in the configuration (routes, isDefaultGateway); a restart of the pod, when it was lost'
 
 class Walker {
   readonly steps: Step[] = []
   readonly #ports: Ports
   readonly #host: Namespace
+  readonly #pods: readonly Attached[]
 
   constructor(ports: Ports) {
     this.#ports = ports
     this.#host = ports.kernel.host
+    this.#pods = listPods(ports)
   }
 
   async begin(from: End, to: End): Promise<never> {
@@ -72,10 +83,10 @@ class Walker {
     const where = `pod ${podText(pod)}`
     const { mac, nextHop } = await this.#inside(pod, async (namespace) => {
       const link = await this.#podLink(namespace, pod)
-      await requireAddress(namespace, link, packet.source)
-      const way = await wayOf(namespace, packet).catch((error: unknown) =>
-        noWay(error, `${where} has no route to ${packet.dst}`, RESTART),
-      )
+      await passAddress(namespace, link, packet.source)
+      const way = await namespace.rtnl
+        .lookUpRoute(packet)
+        .catch((error: unknown) => noWay(error, `${where} has no route to ${packet.dst}`, ROUTE))
       if (way.kind === 'local') return arrive('it is the pod’s own address')
       if (way.dev !== link.index) return leave(`by another interface of the pod than ${link.name}`)
       return { mac: link.mac, nextHop: way.gateway ?? packet.dst }
@@ -83,7 +94,7 @@ class Walker {
     const how = nextHop.equals(packet.dst) ? 'directly' : `via ${nextHop}`
     this.#say(where, `${packet.dst} is reached ${how} by ${pod.ifname}`)
     const wire = await this.#wireOf(pod)
-    await this.#passGuard(wire, mac)
+    await passGuard(this.#host, wire, mac)
     return this.#onWire(pod, wire, { ...packet, nextHop })
   }
 
@@ -114,16 +125,6 @@ class Walker {
     return wire.up ? wire : die(`the node’s end of the wire, ${hostIfname}, is down`, REPAIR)
   }
 
-  /** Frames from a port that is guarded must have the pod's MAC. */
-  async #passGuard(wire: Link, mac: string | undefined): Promise<void> {
-    const guards = (await listSpoofGuards(this.#host.nft)).filter(({ port }) => port === wire.name)
-    if (guards.length === 0 || guards.some((guard) => guard.mac === mac)) return
-    die(
-      `${wire.name} takes frames from ${guards[0]?.mac} only, and the pod has ${mac}`,
-      'give the pod its MAC back, or restart it',
-    )
-  }
-
   async #onWire(pod: Attached, wire: Link, packet: Packet & { nextHop: IpAddress }): Promise<never> {
     if (wire.master === undefined) {
       if (pod.fields.bridge !== undefined)
@@ -131,7 +132,7 @@ class Walker {
       this.#say(`wire ${wire.name}`, 'ends on the node')
       return this.#throughNode(wire, packet)
     }
-    const bridge = await this.#bridgeOf(wire)
+    const bridge = await passPort(this.#host, wire)
     this.#say(`wire ${wire.name}`, `is a port of ${bridge.name}, ${wire.bridgePort?.state}`)
     const { nextHop } = packet
     if (await this.#isOfNode(nextHop)) {
@@ -139,16 +140,6 @@ class Walker {
       return this.#throughNode(bridge, packet)
     }
     return this.#acrossBridge({ bridge, from: wire }, packet)
-  }
-
-  async #bridgeOf(wire: Link): Promise<Link> {
-    const bridge = await this.#host.rtnl.getLink(wire.master ?? wire.index)
-    if (!bridge.up) return die(`bridge ${bridge.name} is down`, REPAIR)
-    if (wire.bridgePort?.state === 'forwarding') return bridge
-    return die(
-      `${wire.name} is a port of ${bridge.name} that is ${wire.bridgePort?.state ?? 'no port of a bridge'}`,
-      `ip -d link show ${wire.name} tells why: STP, or no carrier`,
-    )
   }
 
   async #isOfNode(address: IpAddress): Promise<boolean> {
@@ -160,27 +151,16 @@ class Walker {
     { bridge, from }: { bridge: Link; from: Link | undefined },
     packet: Packet & { nextHop: IpAddress },
   ): Promise<never> {
-    const pod = listPods(this.#ports).find(
-      (one) => one.fields.bridge === bridge.name && hasAddress(one, packet.nextHop),
-    )
+    const pod = this.#pods.find((one) => one.fields.bridge === bridge.name && hasAddress(one, packet.nextHop))
     if (pod === undefined) return this.#toStranger(bridge, packet.nextHop)
     const port = await this.#wireOf(pod)
     const where = `bridge ${bridge.name}`
     if (port.master !== bridge.index)
       return die(`${port.name}, the wire of ${podText(pod)}, is no port of ${bridge.name}`, REPAIR)
-    await this.#bridgeOf(port)
+    await passPort(this.#host, port)
     if (from !== undefined) {
-      if (from.index === port.index && !port.bridgePort?.hairpin)
-        return die(
-          `${port.name} does not send back what came from it`,
-          '"hairpinMode": true, and a restart of the pod; or podwire repair, when it was on',
-        )
-      if (from.bridgePort?.isolated && port.bridgePort?.isolated)
-        return die(
-          `${from.name} and ${port.name} are isolated from each other (portIsolation)`,
-          'that is what the configuration wants',
-        )
-      await this.#passBridgeFilter(bridge, packet)
+      passBetween(from, port)
+      await passBridgeFilter(this.#host, bridge, packet.dst.family)
     }
     this.#say(where, `${packet.nextHop} is behind port ${port.name}`)
     return this.#intoPod(pod, packet)
@@ -188,32 +168,19 @@ class Walker {
 
   /** Not of a pod: something else that is on the bridge, or nobody. */
   async #toStranger(bridge: Link, nextHop: IpAddress): Promise<never> {
-    const own = new Set(listPods(this.#ports).flatMap(({ fields }) => fields.hostIfname ?? []))
+    const own = new Set(this.#pods.flatMap(({ fields }) => fields.hostIfname ?? []))
     const ports = await this.#host.rtnl.listLinks({ master: bridge.index })
     const others = ports.filter(({ name }) => !own.has(name)).map(({ name }) => name)
     if (others.length > 0) return leave(`by ${bridge.name}: ${nextHop} may be behind ${others.join(', ')}`)
     return die(`nobody on ${bridge.name} has ${nextHop}`, 'podwire list tells who has which address')
   }
 
-  /** With br_netfilter, what goes from port to port passes the chains at the hook forward, too. */
-  async #passBridgeFilter(bridge: Link, { dst }: Packet): Promise<void> {
-    const key = `bridge/bridge-nf-call-ip${dst.family === 6 ? '6' : ''}tables`
-    if (this.#host.sysctl.find(key) !== '1') return
-    await this.#passFirewalls(bridge, bridge, dst)
-  }
-
-  async #passFirewalls(from: Link, to: Link, dst: IpAddress): Promise<void> {
-    const drops = await findForwardDrops(this.#host.nft, async () => ({ from, to: [to] }))
-    const [drop] = drops.filter(({ families }) => families.includes(dst.family))
-    if (drop === undefined) return
-    const { owner, remedy } = explainDrop(drop, from.name)
-    die(`${dropText(drop)} drops what goes from ${from.name} to ${to.name}: it is of ${owner}`, remedy)
-  }
-
   async #fromNode(dst: IpAddress): Promise<never> {
-    const way = await wayOf(this.#host, { dst }).catch((error: unknown) =>
-      noWay(error, `the node has no route to ${dst}`, 'ip route tells those that it has'),
-    )
+    const way = await this.#host.rtnl
+      .lookUpRoute({ dst })
+      .catch((error: unknown) =>
+        noWay(error, `the node has no route to ${dst}`, 'ip route tells those that it has'),
+      )
     if (way.kind === 'local') return arrive('it is an address of the node')
     const source = way.source ?? die(`the node has no address to send from to ${dst}`, 'ip addr')
     const out = await this.#out(way)
@@ -222,13 +189,15 @@ class Walker {
   }
 
   async #fromOutside(packet: Packet): Promise<never> {
-    const back = await wayOf(this.#host, { dst: packet.source }).catch((error: unknown) =>
-      noWay(
-        error,
-        `the node has no route to ${packet.source}, so none from it`,
-        'ip route tells those that it has',
-      ),
-    )
+    const back = await this.#host.rtnl
+      .lookUpRoute({ dst: packet.source })
+      .catch((error: unknown) =>
+        noWay(
+          error,
+          `the node has no route to ${packet.source}, so none from it`,
+          'ip route tells those that it has',
+        ),
+      )
     if (back.kind === 'local') return this.#fromNode(packet.dst)
     const link = await this.#out(back)
     this.#say(`link ${link.name}`, `${packet.source} is beyond it`)
@@ -240,10 +209,10 @@ class Walker {
     const way = await this.#route(from, packet)
     if (way.kind === 'local') return arrive(`the node has it; chains at the hook input are not looked at`)
     if (way.kind === 'other') return arrive(`it is for many`)
-    this.#requireForwarding(packet.dst)
+    passForwarding(this.#host, packet.dst.family)
     const out = await this.#out(way)
     this.#say('node', wayText(way, out, packet.dst))
-    await this.#passFirewalls(from, out, packet.dst)
+    await passFirewalls(this.#host, { from, to: out, family: packet.dst.family })
     this.#say('node', 'no firewall drops it at the hook forward')
     const source = await this.#translate(packet, out)
     return this.#beyond(out, { source, dst: packet.dst, nextHop: way.gateway ?? packet.dst })
@@ -256,20 +225,16 @@ class Walker {
       return await rtnl.lookUpRoute({ dst, source, from: from.index })
     } catch (error) {
       if (!(error instanceof NetlinkError)) throw error
-      this.#requireForwarding(dst)
-      const way = await wayOf(this.#host, { dst }).catch((second: unknown) =>
-        noWay(second, `the node has no route to ${dst}`, 'ip route tells those that it has'),
-      )
+      passForwarding(this.#host, dst.family)
+      const way = await this.#host.rtnl
+        .lookUpRoute({ dst })
+        .catch((second: unknown) =>
+          noWay(second, `the node has no route to ${dst}`, 'ip route tells those that it has'),
+        )
       return die(
         `the node does not take ${source} from ${from.name}, though it has a route to ${dst} (${way.kind}): rp_filter, or no route back (${error.code})`,
         `sysctl net.ipv4.conf.${from.name}.rp_filter; ip route get ${source}`,
       )
-    }
-  }
-
-  #requireForwarding({ family }: IpAddress): void {
-    for (const { key, value } of forwardingSysctls(new Set([family]))) {
-      if (this.#host.sysctl.find(key) !== value) die(`forwarding is off (net/${key})`, REPAIR)
     }
   }
 
@@ -290,7 +255,7 @@ class Walker {
       this.#say('node', `${dst} is in its own subnet, ${element.subnet}: it keeps its address`)
       return source
     }
-    const own = (await wayOf(this.#host, { dst }).catch(() => undefined))?.source
+    const own = (await this.#host.rtnl.lookUpRoute({ dst }).catch(() => undefined))?.source
     this.#say('node', `it is masqueraded: goes on as ${own ?? `an address of ${out.name}`}`)
     return own ?? source
   }
@@ -298,47 +263,30 @@ class Walker {
   /** Out of a link of the node's. */
   async #beyond(out: Link, packet: Packet & { nextHop: IpAddress }): Promise<never> {
     if (out.kind === 'bridge') return this.#acrossBridge({ bridge: out, from: undefined }, packet)
-    const pod = listPods(this.#ports).find(({ fields }) => fields.hostIfname === out.name)
+    const pod = this.#pods.find(({ fields }) => fields.hostIfname === out.name)
     if (pod !== undefined) return this.#intoPod(pod, packet)
     const note = this.#isOfPod(packet.source) ? ', which answers must find a route to' : ''
     return leave(`by ${out.name}, to ${packet.nextHop}, as ${packet.source}${note}`)
   }
 
   #isOfPod(address: IpAddress): boolean {
-    return listPods(this.#ports).some((one) => hasAddress(one, address))
+    return this.#pods.some((one) => hasAddress(one, address))
   }
 
   async #intoPod(pod: Attached, { source, dst }: Packet): Promise<never> {
     const where = `pod ${podText(pod)}`
     await this.#inside(pod, async (namespace) => {
       const link = await this.#podLink(namespace, pod)
-      await requireAddress(namespace, link, dst)
-      await wayOf(namespace, { dst: source }).catch((error: unknown) =>
-        noWay(error, `it arrives, and ${where} has no route back to ${source}`, RESTART),
-      )
+      await passAddress(namespace, link, dst)
+      await namespace.rtnl
+        .lookUpRoute({ dst: source })
+        .catch((error: unknown) =>
+          noWay(error, `it arrives, and ${where} has no route back to ${source}`, ROUTE),
+        )
       this.#say(where, `${link.name} has ${dst}, and there is a route back`)
     })
     return arrive(`${podText(pod)} sees it come from ${source}`)
   }
-}
-
-async function requireAddress({ rtnl }: Namespace, link: Link, address: IpAddress): Promise<void> {
-  const found = (await rtnl.listAddresses({ dev: link.index })).find(({ prefix }) =>
-    prefix.address.equals(address),
-  )
-  if (found === undefined) die(`${link.name} of the pod has no address ${address}`, RESTART)
-  if (found?.dadFailed)
-    die(`${address} is somebody else’s, too (duplicate address detection)`, 'find out whose: ip neigh')
-}
-
-function wayOf({ rtnl }: Namespace, query: RouteQuery): Promise<Way> {
-  return rtnl.lookUpRoute(query)
-}
-
-/** What the kernel refuses to route; other troubles are thrown on. */
-function noWay(error: unknown, why: string, remedy: string): never {
-  if (!(error instanceof NetlinkError)) throw error
-  return die(`${why} (${error.code})`, remedy)
 }
 
 function wayText({ gateway }: Way, out: Link, dst: IpAddress): string {
