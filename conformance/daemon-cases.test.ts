@@ -1,3 +1,3 @@
 import { playWithDaemon } from './harness/play-area.ts'
 
-playWithDaemon('del', 'host-local', 'result-formats')
+playWithDaemon('del')

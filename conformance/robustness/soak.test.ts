@@ -8,7 +8,7 @@ import { callPlugin } from '../harness/plugin.ts'
 import { readWorld } from '../harness/world.ts'
 import { inParallel, isLong } from './form.ts'
 
-const PAIRS = isLong ? 20_000 : 240
+const PAIRS = isLong ? 20_000 : 160
 const PODS = 8
 /** Resident memory, in KiB. What V8 and the allocator keep for later goes up and down by some MiB. */
 const MAX_RSS = 100 * 1024
