@@ -134,7 +134,7 @@ function isSign(path: string): boolean {
 }
 
 /** The stores, and the sign that keeps upstream's plugin out of the network "net". */
-const KNOWN_FILES = /^(?:(?:podwire-leases|attachments)\.db(?:\.lock|-wal|-shm)?|net)$/
+const KNOWN_FILES = /^(?:(?:podwire-leases|attachments)\.db(?:\.lock|-wal|-shm)?|calls\.lock|net)$/
 
 function strayFiles(directory: string): string[] {
   try {
