@@ -15,7 +15,9 @@ const UNKNOWN_MESSAGE = 0x0aff
 /** The kernel before Linux 6.3: message types that it does not know are refused. */
 function withoutDestroyMessages(transport: Transport): Transport {
   return {
-    ...transport,
+    listen: (...handlers) => transport.listen(...handlers),
+    receive: () => transport.receive?.(),
+    close: () => transport.close(),
     send(datagram) {
       const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength)
       for (let at = 0; at < datagram.length; at += (view.getUint32(at, true) + 3) & ~3) {
