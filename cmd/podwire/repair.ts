@@ -2,10 +2,9 @@
 // that was loaded anew, a bridge that was set down. Pods go on running.
 
 import type { Plugin, Repair } from '../../lib/cni/plugin.ts'
-import type { Request } from '../../lib/cni/request.ts'
-import { NEWEST_VERSION } from '../../lib/cni/versions.ts'
 import { isValid } from '../../lib/host/garbage.ts'
 import type { Ports } from '../../lib/host/ports.ts'
+import { recordedRequest } from '../../lib/host/recorded-request.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
 
 /** Told with what was done, since that is done all the same. */
@@ -42,7 +41,7 @@ async function repairOne(
 ): Promise<Repair> {
   const plugin = plugins.find(({ name }) => name === attachment.plugin)
   try {
-    return (await plugin?.repair?.(ports, repairRequest(attachment))) ?? { mended: [], left: [] }
+    return (await plugin?.repair?.(ports, recordedRequest('CHECK', attachment))) ?? { mended: [], left: [] }
   } catch (error) {
     return { mended: [], left: [error instanceof Error ? error.message : String(error)] }
   }
@@ -50,22 +49,4 @@ async function repairOne(
 
 function owner({ network, containerId, ifname }: Attachment): string {
   return `network ${network}, container ${containerId}, interface ${ifname}`
-}
-
-function repairRequest({ network: name, containerId, ifname, netns }: Attachment): Request {
-  return {
-    command: 'CHECK',
-    containerId,
-    netns,
-    ifname,
-    args: new Map(),
-    path: [],
-    netnsOverride: false,
-    stdin: '',
-    netconf: { cniVersion: NEWEST_VERSION, name },
-    name,
-    cniVersion: NEWEST_VERSION,
-    prevResult: undefined,
-    environment: {},
-  }
 }
