@@ -14,6 +14,7 @@ import { makeScene } from '../testing/scene.ts'
 import { CallService, NO_DAEMON } from './call-service.ts'
 import { CallMetrics } from './metrics.ts'
 import type { Call } from './protocol.ts'
+import type { SteppedCall } from './steps.ts'
 
 const NETNS = 'net:[1]'
 /** What is behind the paths, for the daemon; nothing is behind others. */
@@ -77,6 +78,7 @@ function start(t: Test) {
     child: () => log,
   }
   const metrics = new CallMetrics(() => 0)
+  const stepped: SteppedCall[] = []
   const service = new CallService({
     ports: { ...makeScene().ports, log },
     locks,
@@ -87,9 +89,10 @@ function start(t: Test) {
     stateDir: '/run/podwire',
     version: '1.2.3',
     serveHttp: () => undefined,
+    onSteps: (call) => stepped.push(call),
   })
   t.teardown(() => others.close())
-  return { plugin, service, metrics, locks, others, logged }
+  return { plugin, service, metrics, locks, others, logged, stepped }
 }
 
 function callOf(
@@ -133,6 +136,22 @@ test('a call is made by the plugin, counted and logged', async (t) => {
   })
   t.match(metrics.calls, [{ plugin: 'cni-test', verb: 'ADD', succeeded: 1, failed: 0 }])
   t.strictSame(logged, ['done'])
+})
+
+test('the steps of a call are told when it is over, whether it failed or not', async (t) => {
+  const { plugin, service, stepped } = start(t)
+  for (const end of ['resolve', 'reject'] as const) {
+    const answer = service.answer(callOf('ADD'), HERE)
+    await turns(3)
+    plugin.last.ports.attachments.list()
+    if (end === 'resolve') plugin.last.resolve({})
+    else plugin.last.reject(new Error('no'))
+    await answer
+  }
+  t.match(stepped, [
+    { plugin: 'cni-test', hasFailed: false, steps: [{ kind: 'records', does: 'look' }] },
+    { plugin: 'cni-test', hasFailed: true, steps: [{ kind: 'records', does: 'look' }] },
+  ])
 })
 
 test('a call that fails is answered with its error object', async (t) => {

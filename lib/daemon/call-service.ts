@@ -13,6 +13,7 @@ import { CallQueue, type QueueState } from './call-queue.ts'
 import type { CallMetrics } from './metrics.ts'
 import { type Call, NOTHING, PLACES } from './protocol.ts'
 import type { Answer, Client, Service } from './server.ts'
+import { type Step, type SteppedCall, steppedPorts } from './steps.ts'
 
 export interface CallServiceOptions {
   readonly ports: Ports
@@ -27,6 +28,8 @@ export interface CallServiceOptions {
   readonly stateDir: string
   readonly version: string
   readonly serveHttp: (socket: Socket) => void
+  /** Called after each call that ran; without it nobody looks at steps. */
+  readonly onSteps?: ((call: SteppedCall) => void) | undefined
   /** Calls at a time. */
   readonly limit?: number
 }
@@ -118,16 +121,19 @@ export class CallService implements Service {
   }
 
   async #invoke(call: Call, { plugin }: Running): Promise<Answer> {
-    const { ports, version } = this.#options
+    const { ports, version, onSteps } = this.#options
     const environment = { ...call.environment, [NO_DAEMON]: '1' }
     const log = ports.log.child({ plugin: call.plugin, ...callFields(environment) })
     const stderr = new Beginning(MAX_STDERR_BYTES)
     const exec = lazyDelegateExec({ stderr: (chunk) => stderr.add(chunk) })
     const own = portsOfCall(ports, { log, delegates: { ...ports.delegates, exec } })
+    const steps: Step[] = []
+    const watched = onSteps === undefined ? own : steppedPorts(own, (step) => steps.push(step))
     const invocation = { environment, readStdin: () => call.stdin }
     const beganAt = performance.now()
-    const outcome = await invoke(plugin, own, invocation, { version, name: call.plugin })
+    const outcome = await invoke(plugin, watched, invocation, { version, name: call.plugin })
     const durationMs = Math.round((performance.now() - beganAt) * 1000) / 1000
+    onSteps?.({ plugin: plugin.name, call, hasFailed: outcome.exitStatus !== 0, durationMs, steps })
     if (outcome.exitStatus === 0) log.info({ durationMs }, 'done')
     else log.error({ durationMs, answer: outcome.stdout }, 'refused')
     return { ...outcome, stderr: stderr.text() + outcome.stderr }
