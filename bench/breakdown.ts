@@ -103,7 +103,7 @@ function timedPorts(ports: Ports, spent: Spent): Ports {
       host: timedNamespace(kernel.host, 'node', spent),
       openNamespace: (path) =>
         timedNamespace(timed(kernel, 'pod: open its namespace', spent).openNamespace(path), 'pod', spent),
-      idle: kernel.idle,
+      finish: () => kernel.finish(),
       close: () => kernel.close(),
     },
     attachments: timed(ports.attachments, 'store of attachments', spent),

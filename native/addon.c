@@ -3,7 +3,7 @@
  * every function is one system call, or one socket's options; policy lives in TypeScript.
  *
  * setns(2), flock(2), F_OFD_SETLK of fcntl(2), setsockopt(2), send(2) and recv(2) on a netlink socket, _exit(2); and a
- * netlink request on a thread of its own, for those that the kernel keeps waiting.
+ * netlink conversation on a thread of its own, for what the kernel takes long to answer.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -320,93 +320,142 @@ static napi_value addon_receive(napi_env env, napi_callback_info info)
 	return result;
 }
 
-/* A request on its way through a thread. */
-struct exchange {
+/* Requests on their way through a thread, and what was answered. */
+struct conversation {
 	napi_async_work work;
 	napi_deferred deferred;
 	int fd;
-	uint32_t seq;
 	int err;
+	struct answer *answers, **end;
 	size_t length;
 	unsigned char datagram[];
 };
 
-/* Waits for the acknowledgement of the message with our sequence number; what is said of others is passed over. */
-static int await_ack(int fd, uint32_t seq)
-{
-	unsigned char reply[8192];
+struct answer {
+	struct answer *next;
+	size_t length;
+	unsigned char datagram[];
+};
 
+static uint32_t last_seq(const unsigned char *datagram, size_t length)
+{
+	const struct nlmsghdr *message = (const struct nlmsghdr *)datagram;
+	ssize_t rest = (ssize_t)length;
+	uint32_t seq = 0;
+
+	for (; NLMSG_OK(message, rest); message = NLMSG_NEXT(message, rest))
+		seq = message->nlmsg_seq;
+	return seq;
+}
+
+/* Whether it acknowledges or refuses the message with our sequence number, or ends its list. */
+static int is_last_answer(const unsigned char *datagram, ssize_t length, uint32_t seq)
+{
+	const struct nlmsghdr *message = (const struct nlmsghdr *)datagram;
+
+	for (; NLMSG_OK(message, length); message = NLMSG_NEXT(message, length))
+		if (message->nlmsg_seq == seq && (message->nlmsg_type == NLMSG_ERROR || message->nlmsg_type == NLMSG_DONE))
+			return 1;
+	return 0;
+}
+
+static int keep_answer(struct conversation *conversation, const unsigned char *datagram, size_t length)
+{
+	struct answer *answer = malloc(sizeof *answer + length);
+
+	if (!answer)
+		return ENOMEM;
+	*answer = (struct answer){ .length = length };
+	memcpy(answer->datagram, datagram, length);
+	*conversation->end = answer;
+	conversation->end = &answer->next;
+	return 0;
+}
+
+static void run_conversation(napi_env env, void *data)
+{
+	struct conversation *conversation = data;
+	uint32_t seq = last_seq(conversation->datagram, conversation->length);
+	unsigned char datagram[32 << 10]; /* more than the kernel puts into one of a list, by the reader's buffer */
+
+	if (send(conversation->fd, conversation->datagram, conversation->length, 0) < 0) {
+		conversation->err = errno;
+		return;
+	}
 	for (;;) {
-		ssize_t length = recv(fd, reply, sizeof reply, 0);
-		struct nlmsghdr *message = (struct nlmsghdr *)reply;
+		ssize_t length = recv(conversation->fd, datagram, sizeof datagram, MSG_TRUNC);
 
 		if (length < 0 && errno == EINTR)
 			continue;
 		if (length < 0)
-			return errno;
-		for (; NLMSG_OK(message, length); message = NLMSG_NEXT(message, length))
-			if (message->nlmsg_type == NLMSG_ERROR && message->nlmsg_seq == seq)
-				return -((struct nlmsgerr *)NLMSG_DATA(message))->error;
+			conversation->err = errno;
+		else if ((size_t)length > sizeof datagram)
+			conversation->err = EMSGSIZE;
+		else
+			conversation->err = keep_answer(conversation, datagram, (size_t)length);
+		if (conversation->err || is_last_answer(datagram, length, seq))
+			return;
 	}
 }
 
-static void run_exchange(napi_env env, void *data)
+static void end_conversation(napi_env env, napi_status status, void *data)
 {
-	struct exchange *exchange = data;
+	struct conversation *conversation = data;
+	napi_value result, datagram;
+	uint32_t count = 0;
 
-	if (send(exchange->fd, exchange->datagram, exchange->length, 0) < 0)
-		exchange->err = errno;
-	else
-		exchange->err = await_ack(exchange->fd, exchange->seq);
-}
-
-static void end_exchange(napi_env env, napi_status status, void *data)
-{
-	struct exchange *exchange = data;
-	napi_value result;
-
-	napi_create_int32(env, exchange->err, &result);
-	napi_resolve_deferred(env, exchange->deferred, result);
-	napi_delete_async_work(env, exchange->work);
-	close(exchange->fd);
-	free(exchange);
+	napi_create_array(env, &result);
+	for (struct answer *answer = conversation->answers, *next; answer; answer = next) {
+		next = answer->next;
+		napi_create_buffer_copy(env, answer->length, answer->datagram, NULL, &datagram);
+		napi_set_element(env, result, count++, datagram);
+		free(answer);
+	}
+	if (conversation->err)
+		napi_create_int32(env, conversation->err, &result);
+	napi_resolve_deferred(env, conversation->deferred, result);
+	napi_delete_async_work(env, conversation->work);
+	close(conversation->fd);
+	free(conversation);
 }
 
 /*
- * exchange(protocol, datagram, seq) -> Promise of an errno, 0 for success: sends a datagram from a socket of its own in
- * the calling thread's namespace, and waits on another thread for the acknowledgement of its message number seq.
+ * converse(protocol, datagram) -> Promise of the answers' datagrams, or of an errno: sends from a socket of its own in
+ * the calling thread's namespace, and waits on another thread until the last message is answered.
  */
-static napi_value addon_exchange(napi_env env, napi_callback_info info)
+static napi_value addon_converse(napi_env env, napi_callback_info info)
 {
-	napi_value argv[3], promise, name;
-	size_t argc = 3, length;
-	struct exchange *exchange;
+	napi_value argv[2], promise, name;
+	size_t argc = 2, length;
+	struct conversation *conversation;
 	int32_t protocol;
-	uint32_t seq;
+	int on = 1;
 	void *bytes;
 	int fd;
 
 	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
-	if (argc < 3 || napi_get_value_int32(env, argv[0], &protocol) != napi_ok ||
-	    napi_get_typedarray_info(env, argv[1], NULL, &length, &bytes, NULL, NULL) != napi_ok ||
-	    napi_get_value_uint32(env, argv[2], &seq) != napi_ok) {
-		napi_throw_type_error(env, NULL, "expected protocol, bytes, sequence number");
+	if (argc < 2 || napi_get_value_int32(env, argv[0], &protocol) != napi_ok ||
+	    napi_get_typedarray_info(env, argv[1], NULL, &length, &bytes, NULL, NULL) != napi_ok) {
+		napi_throw_type_error(env, NULL, "expected protocol, bytes");
 		return NULL;
 	}
 	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
 	if (fd < 0)
 		return throw_errno(env, "socket", errno);
-	exchange = malloc(sizeof *exchange + length);
-	if (!exchange) {
+	setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
+	setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
+	conversation = malloc(sizeof *conversation + length);
+	if (!conversation) {
 		close(fd);
 		return throw_errno(env, "malloc", ENOMEM);
 	}
-	*exchange = (struct exchange){ .fd = fd, .seq = seq, .length = length };
-	memcpy(exchange->datagram, bytes, length);
-	napi_create_promise(env, &exchange->deferred, &promise);
-	napi_create_string_utf8(env, "netlink exchange", NAPI_AUTO_LENGTH, &name);
-	napi_create_async_work(env, NULL, name, run_exchange, end_exchange, exchange, &exchange->work);
-	napi_queue_async_work(env, exchange->work);
+	*conversation = (struct conversation){ .fd = fd, .length = length };
+	conversation->end = &conversation->answers;
+	memcpy(conversation->datagram, bytes, length);
+	napi_create_promise(env, &conversation->deferred, &promise);
+	napi_create_string_utf8(env, "netlink conversation", NAPI_AUTO_LENGTH, &name);
+	napi_create_async_work(env, NULL, name, run_conversation, end_conversation, conversation, &conversation->work);
+	napi_queue_async_work(env, conversation->work);
 	return promise;
 }
 
@@ -439,7 +488,7 @@ NAPI_MODULE_INIT()
 		{ "filterMessages", addon_filter_messages },
 		{ "send", addon_send },
 		{ "receive", addon_receive },
-		{ "exchange", addon_exchange },
+		{ "converse", addon_converse },
 		{ "exit", addon_exit },
 		{ "abort", addon_abort },
 	};

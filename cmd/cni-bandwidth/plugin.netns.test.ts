@@ -34,7 +34,7 @@ function makeWorld(t: Test) {
   const host = live.openNamespace(node.path)
   t.teardown(() => host.close())
   const openNamespace = (path: string) => live.openNamespace(path)
-  const kernel = { host, openNamespace, idle: Promise.resolve(), close: () => undefined }
+  const kernel = { host, openNamespace, finish: () => Promise.resolve(), close: () => undefined }
   const scene = makeScene()
   const ports: Ports = { ...scene.ports, kernel }
   const prevResult: Result = { interfaces: [{ name: 'host0' }, { name: 'eth0', sandbox: pod.path }] }

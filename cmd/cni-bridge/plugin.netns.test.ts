@@ -35,7 +35,7 @@ function makeWorld(t: Test) {
   const host = live.openNamespace(node.path)
   t.teardown(() => host.close())
   const openNamespace = (path: string) => live.openNamespace(path)
-  const kernel = { host, openNamespace, idle: live.idle, close: () => undefined }
+  const kernel = { host, openNamespace, finish: () => live.finish(), close: () => undefined }
   const scene = makeScene()
   const ports: Ports = { ...scene.ports, kernel }
   const request = (command: Command, netconf: object, pod: TestNamespace, prevResult?: Result) => ({

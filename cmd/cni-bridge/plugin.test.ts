@@ -1,6 +1,8 @@
 // The verbs on a node in memory: what they make, and that nothing is left of what failed or was taken away.
 
 import { test } from 'tap'
+import { ConntrackLater } from '../../lib/conntrack/conntrack-later.ts'
+import { IpAddress } from '../../lib/ip/address.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
 import { podwireTable } from '../../lib/nftables/masquerade-rules.ts'
 import { listMasquerade } from '../../lib/nftables/podwire-table.ts'
@@ -332,6 +334,23 @@ test('DEL forgets the connections of a pod that was masqueraded', async (t) => {
     await del(scene, netconf)
     t.match(conntrack.dump(), typeof expected === 'string' ? new RegExp(`^${expected}$`) : expected)
   }
+})
+
+test('ADD waits until the connections of its address are forgotten, where that was put off', async (t) => {
+  const scene = makeScene()
+  const { fd, inode, rtnl, nft, sysctl, conntrack: tracked } = scene.kernel.host
+  const conntrack = new ConntrackLater(tracked, { onError: (error) => t.fail(String(error)), pauseMs: 1e6 })
+  const host = { fd, inode, rtnl, nft, sysctl, conntrack, close: () => undefined }
+  const kernel = {
+    host,
+    openNamespace: (path: string) => scene.kernel.openNamespace(path),
+    finish: () => conntrack.finish(),
+    close: () => undefined,
+  }
+  tracked.add({ orig: ['10.1.0.5', '192.0.2.2'] })
+  await conntrack.flush([IpAddress.parse('10.1.0.5')], 1)
+  await plugin.add({ ...scene.ports, kernel }, scene.request('ADD', NETCONF))
+  t.equal(tracked.dump(), '')
 })
 
 test('DEL tries everything, keeps the record when something failed, and ends it the next time', async (t) => {

@@ -6,6 +6,7 @@ import type { Request } from '../cni/request.ts'
 import type { Result } from '../cni/result.ts'
 import type { Ports } from '../host/ports.ts'
 import type { Undo } from '../host/undo.ts'
+import { parseIp } from './addressing.ts'
 import { type IpamSection, ipamSection } from './ipam.ts'
 
 export interface Leased {
@@ -25,7 +26,8 @@ export async function leaseAddresses(
 ): Promise<Leased> {
   const result = await delegateAdd(ports, type, request)
   undo.push(`release the addresses (${type} DEL)`, () => delegateDel(ports, type, request))
-  if ((result.ips ?? []).length === 0)
-    throw new CniError(CNI_CODE.internal, 'IPAM plugin returned missing IP config')
+  const { ips = [] } = result
+  if (ips.length === 0) throw new CniError(CNI_CODE.internal, 'IPAM plugin returned missing IP config')
+  await ports.kernel.host.conntrack.settle(ips.map((ip) => parseIp(ip).prefix.address))
   return { result, section: ipamSection(request) }
 }

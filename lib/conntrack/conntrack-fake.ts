@@ -43,6 +43,8 @@ export class ConntrackFake implements Conntrack {
     return before - this.#connections.length
   }
 
+  async settle(): Promise<void> {}
+
   async flushPorts(
     ports: readonly Pick<PortConnection, 'protocol' | 'port'>[],
     _size: number,

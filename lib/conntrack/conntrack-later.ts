@@ -1,8 +1,7 @@
-// Forgetting connections a moment later, for a process that serves many calls: a list of the kernel's table costs some
-// milliseconds whatever is in it (it has a lock for each of its buckets, 262,144 on a node with memory), and one list
-// serves all addresses that were given up meanwhile. The first begins in the next turn of the event loop, one that comes
-// while others are being forgotten waits a tenth of a second: an address that rests for that long before it is used
-// again (coolDown, of host-local) has no connections then.
+// Forgetting connections a moment later, for a process that serves many calls. To list the kernel's table costs 20 ms
+// whatever is in it (it has a lock for each of its buckets, 262,144 on a node with memory), and one list serves all
+// addresses that were given up within a second. An address that rests for longer before it is used again (coolDown, of
+// host-local) has no connections then; one that is used at once is waited for (`settle`).
 
 import type { IpAddress } from '../ip/address.ts'
 import type { Conntrack, PortConnection } from './conntrack.ts'
@@ -10,19 +9,21 @@ import type { Conntrack, PortConnection } from './conntrack.ts'
 export interface LaterOptions {
   /** Called for what could not be forgotten. */
   readonly onError: (error: unknown, addresses: readonly IpAddress[]) => void
-  /** Time between two lists. */
+  /** How long the first of them waits for others. */
   readonly pauseMs?: number
 }
 
-const PAUSE_MS = 100
+const PAUSE_MS = 1000
 
 export class ConntrackLater implements Conntrack {
   readonly #conntrack: Conntrack
   readonly #options: LaterOptions
-  readonly #waiting = new Map<string, IpAddress>()
+  #waiting = new Map<string, IpAddress>()
+  /** Of the lists under way. */
+  readonly #listed: ReadonlyMap<string, IpAddress>[] = []
   #size = 0
-  #isBusy = false
-  #idle: Promise<void> = Promise.resolve()
+  #timer: NodeJS.Timeout | undefined
+  #lastList: Promise<void> = Promise.resolve()
 
   constructor(conntrack: Conntrack, options: LaterOptions) {
     this.#conntrack = conntrack
@@ -33,7 +34,8 @@ export class ConntrackLater implements Conntrack {
   async flush(addresses: readonly IpAddress[], size: number): Promise<number> {
     for (const address of addresses) this.#waiting.set(String(address), address)
     this.#size = size
-    if (!this.#isBusy) this.#idle = this.#work()
+    if (this.#waiting.size > 0)
+      this.#timer ??= setTimeout(() => void this.finish(), this.#options.pauseMs ?? PAUSE_MS)
     return 0
   }
 
@@ -46,37 +48,34 @@ export class ConntrackLater implements Conntrack {
     return this.#conntrack.flushPorts(ports, size, isStale)
   }
 
-  /** Resolves when all is forgotten that was asked for until now. */
-  get idle(): Promise<void> {
-    return this.#idle
+  async settle(addresses: readonly IpAddress[]): Promise<void> {
+    const unsettled = [this.#waiting, ...this.#listed]
+    if (addresses.some((address) => unsettled.some((map) => map.has(String(address))))) await this.finish()
+  }
+
+  /** Forgets now. Resolves when all is forgotten that was asked for until now. */
+  finish(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (this.#waiting.size === 0) return this.#lastList
+    const waiting = this.#waiting
+    this.#waiting = new Map()
+    this.#listed.push(waiting)
+    this.#lastList = this.#lastList.then(() => this.#forget([...waiting.values()]))
+    return this.#lastList
   }
 
   close(): void {
+    clearTimeout(this.#timer)
     this.#conntrack.close()
   }
 
-  async #work(): Promise<void> {
-    this.#isBusy = true
-    while (this.#waiting.size > 0) {
-      await nextTurn()
-      const addresses = [...this.#waiting.values()]
-      this.#waiting.clear()
-      try {
-        await this.#conntrack.flush(addresses, this.#size)
-      } catch (error) {
-        this.#options.onError(error, addresses)
-      }
-      if (this.#waiting.size > 0) await pause(this.#options.pauseMs ?? PAUSE_MS)
+  async #forget(addresses: readonly IpAddress[]): Promise<void> {
+    try {
+      await this.#conntrack.flush(addresses, this.#size)
+    } catch (error) {
+      this.#options.onError(error, addresses)
     }
-    this.#isBusy = false
+    this.#listed.shift()
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
-}
-
-/** Others have the processor meanwhile, and what they give up goes with the next list. */
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

@@ -70,6 +70,8 @@ export class ConntrackSocket implements Conntrack {
     )
   }
 
+  async settle(): Promise<void> {}
+
   async #deleteAll(found: readonly Found[]): Promise<number> {
     let count = 0
     for (const { family, entry } of found) {

@@ -38,5 +38,7 @@ export interface Conntrack {
     size: number,
     isStale: (connection: PortConnection) => boolean,
   ): Promise<number>
+  /** Resolves when nothing is put off about the addresses: somebody else is to have one of them. */
+  settle(addresses: readonly IpAddress[]): Promise<void>
   close(): void
 }

@@ -142,7 +142,7 @@ test('a stop waits for what was put off', async (t) => {
   const { host } = options.ports.kernel
   const ports: Ports = {
     ...options.ports,
-    kernel: { host, openNamespace: () => host, close: () => undefined, idle: promise },
+    kernel: { host, openNamespace: () => host, close: () => undefined, finish: () => promise },
     close: () => void events.push('closed'),
   }
   const { daemon } = await Daemon.start({ ...options, ports })

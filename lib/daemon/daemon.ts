@@ -91,7 +91,7 @@ export class Daemon {
   async stop(): Promise<void> {
     this.#service.drain()
     await this.#server.close()
-    await this.#options.ports.kernel.idle
+    await this.#options.ports.kernel.finish()
     this.#delay.disable()
     this.#locks.close()
     this.#options.ports.close()

@@ -146,9 +146,7 @@ function steppedKernel(kernel: Kernel, watch: Watch): Kernel {
       namespaces.set(namespace.fd, path)
       return steppedNamespace(namespace, watch, { where: 'pod', namespaces })
     },
-    get idle() {
-      return kernel.idle
-    },
+    finish: () => kernel.finish(),
     close: () => kernel.close(),
   }
 }
@@ -256,13 +254,17 @@ function sysctlLine({ key, value }: SysctlSetting): string {
   return `sysctl -w net/${key}=${value}`
 }
 
+const CONNTRACK_TEXTS: Readonly<Record<string, (addresses: string) => string>> = {
+  flush: (addresses) => `forget the connections of ${addresses}`,
+  settle: (addresses) => `wait until the connections of ${addresses} are forgotten`,
+}
+
 const describeConntrack: Describe = (method, [which]) => ({
   kind: 'conntrack',
-  does: 'change',
+  does: method === ('settle' satisfies Methods<Conntrack>) ? 'wait' : 'change',
   lines: () => [
-    method === ('flush' satisfies Methods<Conntrack>)
-      ? `forget the connections of ${(which as readonly unknown[]).join(', ')}`
-      : 'forget the connections to ports that have a new owner',
+    CONNTRACK_TEXTS[method]?.((which as readonly unknown[]).join(', ')) ??
+      'forget the connections to ports that have a new owner',
   ],
 })
 

@@ -21,7 +21,6 @@ export interface FakeKernelOptions extends Partial<KernelFeatures> {
 }
 
 export class FakeKernel implements Kernel {
-  readonly idle: Promise<void> = Promise.resolve()
   readonly #options: Required<Pick<FakeKernelOptions, 'nftables' | 'refuse'>>
   readonly #network: FakeNetwork
   readonly #host: FakeNamespace
@@ -54,6 +53,8 @@ export class FakeKernel implements Kernel {
     this.#byPath.delete(path)
     this.#collect(namespace)
   }
+
+  async finish(): Promise<void> {}
 
   openNamespace(path: string): Namespace {
     const namespace = path === HOST ? this.#host : this.#byPath.get(path)

@@ -5,11 +5,13 @@ import type { ConntrackLater } from '../conntrack/conntrack-later.ts'
 import type { IpAddress } from '../ip/address.ts'
 import type { Trace, Transport } from '../netlink/connection.ts'
 import {
+  converseOnThread,
   exchangeOnThread,
   NETLINK_NETFILTER,
   NETLINK_ROUTE,
   openSocket,
   type SocketOptions,
+  ThreadTransport,
 } from '../netlink/socket.ts'
 import { Netns } from '../netns/netns.ts'
 import type { Nft } from '../nftables/nft.ts'
@@ -37,8 +39,8 @@ export interface Kernel {
   readonly host: Namespace
   /** @throws NetnsError ENOENT, ENOTNETNS */
   openNamespace(path: string): Namespace
-  /** Resolves when what was put off until after the calls is done. */
-  readonly idle: Promise<void>
+  /** Does what was put off until after the calls. */
+  finish(): Promise<void>
   close(): void
 }
 
@@ -68,8 +70,8 @@ export class LiveKernel implements Kernel {
     return this.#host
   }
 
-  get idle(): Promise<void> {
-    return this.#host?.idle ?? Promise.resolve()
+  async finish(): Promise<void> {
+    await this.#host?.finish()
   }
 
   openNamespace(path: string): Namespace {
@@ -127,8 +129,8 @@ class LiveNamespace implements Namespace {
     return this.#conntrack
   }
 
-  get idle(): Promise<void> {
-    return this.#later?.idle ?? Promise.resolve()
+  async finish(): Promise<void> {
+    await this.#later?.finish()
   }
 
   #openNetfilter(): Transport {
@@ -138,8 +140,11 @@ class LiveNamespace implements Namespace {
   async #makeConntrack(): Promise<Conntrack> {
     const { trace, background } = this.#options
     const { ConntrackSocket } = await import('../conntrack/conntrack-socket.ts')
-    const conntrack = new ConntrackSocket(() => this.#openNetfilter(), trace)
-    if (background === undefined) return conntrack
+    if (background === undefined) return new ConntrackSocket(() => this.#openNetfilter(), trace)
+    const transport = new ThreadTransport(
+      (datagram) => this.#netns.enter(() => converseOnThread(NETLINK_NETFILTER, datagram)).answers,
+    )
+    const conntrack = new ConntrackSocket(() => transport, trace)
     const { ConntrackLater } = await import('../conntrack/conntrack-later.ts')
     this.#later = new ConntrackLater(conntrack, {
       onError: (error, addresses) => {

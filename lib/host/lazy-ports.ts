@@ -40,6 +40,7 @@ export class LazyConntrack implements Conntrack {
 
   flush: Conntrack['flush'] = async (addresses, size) => (await this.#opened()).flush(addresses, size)
   flushPorts: Conntrack['flushPorts'] = async (...which) => (await this.#opened()).flushPorts(...which)
+  settle: Conntrack['settle'] = async (addresses) => (await this.#conntrack)?.settle(addresses)
 
   close(): void {
     void this.#conntrack?.then((conntrack) => conntrack.close())

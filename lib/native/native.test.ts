@@ -69,7 +69,7 @@ test('calls on a descriptor tell the errno when it is none of theirs', (t) => {
     ['receive, not open', () => native.receive(-1), EBADF, 'recv'],
     ['receive, no socket', () => native.receive(fd), ENOTSOCK, 'recv'],
     ['filterMessages', () => native.filterMessages(fd, 17), ENOTSOCK, 'setsockopt SO_ATTACH_FILTER'],
-    ['exchange', () => native.exchange(9999, bytes, 1), EPROTONOSUPPORT, 'socket'],
+    ['converse', () => native.converse(9999, bytes), EPROTONOSUPPORT, 'socket'],
   ]
   for (const [what, call, errno, syscall] of rows) t.throws(call, { name: 'Error', errno, syscall }, what)
   closeSync(fd)
@@ -85,16 +85,20 @@ test('calls tell a TypeError when their arguments are of another kind', (t) => {
     [() => native.send(0, wrong), 'expected descriptor, bytes'],
     [() => native.receive(wrong), 'expected integers'],
     [() => native.filterMessages(0, wrong), 'expected integers'],
-    [() => native.exchange(0, wrong, 1), 'expected protocol, bytes, sequence number'],
+    [() => native.converse(0, wrong), 'expected protocol, bytes'],
   ]
   for (const [call, message] of rows) t.throws(call, { name: 'TypeError', message })
   t.end()
 })
 
-test('exchange is answered when the kernel acknowledges', async (t) => {
+test('converse is answered when the kernel acknowledges', async (t) => {
   // NLMSG_NOOP to rtnetlink, with NLM_F_ACK: acknowledged, and nothing is done.
   const noop = Uint8Array.from([16, 0, 0, 0, 1, 0, 5, 0, 9, 0, 0, 0, 0, 0, 0, 0])
-  t.equal(await loadNative().exchange(0, noop, 9), 0)
+  const answer = await loadNative().converse(0, noop)
+  const [NLMSG_ERROR, NLM_F_CAPPED] = [2, 1]
+  if (typeof answer === 'number') return t.fail(`errno ${answer}`)
+  t.equal(answer.length, 1)
+  t.strictSame([...(answer[0] ?? [])].slice(4, 12), [NLMSG_ERROR, 0, 0, NLM_F_CAPPED, 9, 0, 0, 0])
 })
 
 test('setns tells the errno when the descriptor is no namespace', (t) => {

@@ -40,12 +40,12 @@ export interface Native {
   /** A datagram that has come already. @returns undefined when there is none */
   receive(fd: number): Uint8Array | undefined
   /**
-   * Sends a datagram from a socket of its own in the namespace of the calling thread, and waits on another thread.
+   * Sends a datagram from a socket of its own in the namespace of the calling thread, and waits on another thread until
+   * its last message is acknowledged, refused, or the list that it asks for is at its end.
    *
-   * @param seq  the sequence number of the message whose acknowledgement ends it
-   * @returns the errno that the kernel answers, 0 for success
+   * @returns the datagrams that came, or the errno of a socket that broke
    */
-  exchange(protocol: number, datagram: Uint8Array, seq: number): Promise<number>
+  converse(protocol: number, datagram: Uint8Array): Promise<readonly Uint8Array[] | number>
   /** _exit(2): no handlers, no flushing. */
   exit(status: number): never
   abort(): never

@@ -20,6 +20,7 @@ import {
   NLMSG_DONE,
   NLMSG_ERROR,
   NLMSG_HDRLEN,
+  readErrno,
   readMessages,
   writeMessage,
 } from './message.ts'
@@ -295,16 +296,16 @@ export class Connection {
   }
 }
 
-/** NLMSG_ERROR and NLMSG_DONE begin with an errno, zero or negative. @returns undefined for success */
+/** Of an NLMSG_ERROR or NLMSG_DONE. @returns undefined for success */
 function readRefusal(request: Request, message: Message): KernelRefusal | undefined {
+  const errno = readErrno(message)
+  if (errno === 0) return undefined
+  if (!(message.flags & NLM_F_ACK_TLVS)) return { errno }
   const view = new DataView(message.payload.buffer, message.payload.byteOffset, message.payload.byteLength)
-  const code = message.payload.length >= 4 ? view.getInt32(0, true) : 0
-  if (code >= 0) return undefined
-  if (!(message.flags & NLM_F_ACK_TLVS)) return { errno: -code }
   const tlvs = readAttributes(message.payload.subarray(tlvOffset(message, view)), NLMSGERR)
   const offset = tlvs.NLMSGERR_ATTR_OFFS
   return {
-    errno: -code,
+    errno,
     text: tlvs.NLMSGERR_ATTR_MSG,
     attribute: offset === undefined ? undefined : attributePathAt(request.kind, request.payload, offset),
   }

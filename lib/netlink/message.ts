@@ -28,6 +28,12 @@ export interface Message {
   readonly payload: Uint8Array
 }
 
+/** NLMSG_ERROR and NLMSG_DONE begin with an errno, zero or negative. @returns 0 for success, else positive */
+export function readErrno({ payload }: Pick<Message, 'payload'>): number {
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
+  return payload.length >= 4 ? Math.max(0, -view.getInt32(0, true)) : 0
+}
+
 /** Appends one message, aligned. */
 export function writeMessage(writer: ByteWriter, message: Omit<Message, 'port'>): void {
   const start = writer.skip(NLMSG_HDRLEN)

@@ -1,11 +1,19 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { test } from 'tap'
+import { getLinkRequest, listLinksRequest } from '../rtnl/link.ts'
 import { makeNamespace } from '../testing/netns.ts'
 import { ByteWriter } from './byte-writer.ts'
-import type { Transport } from './connection.ts'
+import { Connection, type Transport } from './connection.ts'
 import { NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR, readMessages, writeMessage } from './message.ts'
-import { exchangeOnThread, NETLINK_ROUTE, openSocket, type SocketOptions } from './socket.ts'
+import {
+  converseOnThread,
+  exchangeOnThread,
+  NETLINK_ROUTE,
+  openSocket,
+  type SocketOptions,
+  ThreadTransport,
+} from './socket.ts'
 
 // linux/rtnetlink.h
 const RTM_NEWLINK = 16
@@ -124,4 +132,35 @@ test('exchangeOnThread tells the errno of the last message', async (t) => {
   const before = sockets()
   await Promise.all(Array.from({ length: 8 }, () => remove(index)))
   t.strictSame(sockets(), before, 'its sockets are closed')
+})
+
+test('ThreadTransport carries lists and refusals, from the namespace that is entered', async (t) => {
+  const namespace = makeNamespace(t, 'sock')
+  for (let i = 0; i < 200; i++) namespace.run('ip', 'link', 'add', 'name', `br${i}`, 'type', 'bridge')
+  const connection = new Connection(
+    new ThreadTransport(
+      (datagram) => namespace.netns.enter(() => converseOnThread(NETLINK_ROUTE, datagram)).answers,
+    ),
+  )
+  t.teardown(() => connection.close())
+  const before = sockets()
+  const links = await connection.dump(listLinksRequest({}))
+  t.equal(links.length, 201, 'of many datagrams')
+  await t.rejects(connection.request(getLinkRequest('none', 'look')), { code: 'ENODEV' })
+  const both = await Promise.all([
+    connection.request(getLinkRequest('br0', 'look')),
+    connection.request(getLinkRequest('br1', 'look')),
+  ])
+  t.strictSame(
+    both.map(({ length }) => length),
+    [1, 1],
+  )
+  t.strictSame(sockets(), before, 'its sockets are closed')
+})
+
+test('ThreadTransport tells when the kernel has no such sockets', async (t) => {
+  const connection = new Connection(
+    new ThreadTransport((datagram) => converseOnThread(9999, datagram).answers),
+  )
+  await t.rejects(connection.request(getLinkRequest('lo', 'look')), { code: 'EPROTONOSUPPORT' })
 })

@@ -4,6 +4,7 @@
 import { RawNetlinkSocket } from 'netlink/dist/raw.js'
 import { loadNative, type Native } from '../native/native.ts'
 import type { Transport } from './connection.ts'
+import { NLMSG_ERROR, readErrno, readMessages } from './message.ts'
 
 export const NETLINK_ROUTE = 0
 export const NETLINK_NETFILTER = 12
@@ -12,6 +13,9 @@ export const NETLINK_NETFILTER = 12
 const RECEIVE_BUFFER_BYTES = 64 * 1024
 const EMSGSIZE = 90
 const ENOTCONN = 107
+const EPROTO = 71
+/** Of a long list: others get their turn. */
+const DATAGRAMS_IN_A_TURN = 16
 
 /** Messages of one type only, of those that come unasked (linux/netlink.h, nlmsg_type). */
 export interface SocketOptions {
@@ -64,10 +68,7 @@ class Socket implements Transport {
     return this.#isOpen ? this.#native.receive(this.#fd) : undefined
   }
 
-  listen(
-    onDatagram: (datagram: Uint8Array) => void,
-    onError: (error: Error & { errno?: number }) => void,
-  ): void {
+  listen(onDatagram: OnDatagram, onError: OnError): void {
     this.#socket.on('message', onDatagram)
     this.#socket.on('truncatedMessage', () =>
       onError(Object.assign(new Error('datagram larger than the buffer'), { errno: EMSGSIZE })),
@@ -81,9 +82,64 @@ class Socket implements Transport {
   }
 }
 
+type OnDatagram = Parameters<Transport['listen']>[0]
+type OnError = Parameters<Transport['listen']>[1]
+
+/** The datagrams that came, or the errno of a socket that broke. */
+type Answers = readonly Uint8Array[] | number
+
+/**
+ * Sends each datagram from a socket of its own, and receives on another thread: for what takes the kernel long. The
+ * answers come together, and are handed on in turns of the event loop.
+ */
+export class ThreadTransport implements Transport {
+  readonly #converse: (datagram: Uint8Array) => Promise<Answers>
+  #onDatagram: OnDatagram = () => undefined
+  #onError: OnError = () => undefined
+  #isOpen = true
+
+  /** @param converse  `converseOnThread`, in the namespace of the port */
+  constructor(converse: (datagram: Uint8Array) => Promise<Answers>) {
+    this.#converse = converse
+  }
+
+  send(datagram: Uint8Array): void {
+    void this.#converse(datagram).then((answers) => this.#receive(answers))
+  }
+
+  listen(onDatagram: OnDatagram, onError: OnError): void {
+    this.#onDatagram = onDatagram
+    this.#onError = onError
+  }
+
+  close(): void {
+    this.#isOpen = false
+  }
+
+  #receive(answers: Answers): void {
+    if (!this.#isOpen) return
+    if (typeof answers === 'number') {
+      this.#onError(Object.assign(new Error('the socket broke'), { errno: answers }))
+      return
+    }
+    for (const datagram of answers.slice(0, DATAGRAMS_IN_A_TURN)) this.#onDatagram(datagram)
+    const rest = answers.slice(DATAGRAMS_IN_A_TURN)
+    if (rest.length > 0) setImmediate(() => this.#receive(rest))
+  }
+}
+
 /**
  * Sends requests from a socket of their own, in the namespace that the calling thread is in now, and waits on another
- * thread: for what the kernel takes long to answer.
+ * thread until the last is answered. (In an object, since nothing that is awaited may begin inside a namespace.)
+ *
+ * @throws Error with `errno` when the kernel refuses the socket
+ */
+export function converseOnThread(protocol: number, datagram: Uint8Array): { answers: Promise<Answers> } {
+  return { answers: loadNative().converse(protocol, datagram) }
+}
+
+/**
+ * The same for a change.
  *
  * @param seq  the sequence number of the last message, which asks for an acknowledgement
  * @returns the errno in it, 0 for success
@@ -93,5 +149,13 @@ export function exchangeOnThread(
   datagram: Uint8Array,
   seq: number,
 ): { answer: Promise<number> } {
-  return { answer: loadNative().exchange(protocol, datagram, seq) }
+  const { answers } = converseOnThread(protocol, datagram)
+  return { answer: answers.then((them) => errnoOf(them, seq)) }
+}
+
+function errnoOf(answers: Answers, seq: number): number {
+  if (typeof answers === 'number') return answers
+  const messages = answers.flatMap((datagram) => [...readMessages(datagram)])
+  const last = messages.find((message) => message.type === NLMSG_ERROR && message.seq === seq)
+  return last === undefined ? EPROTO : readErrno(last)
 }

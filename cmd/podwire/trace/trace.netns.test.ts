@@ -31,7 +31,7 @@ async function makeWorld(t: Test) {
     host,
     openNamespace: (path: string) => live.openNamespace(path),
     close: () => undefined,
-    idle: Promise.resolve(),
+    finish: () => Promise.resolve(),
   }
   const scene = makeScene()
   const ports: Ports = { ...scene.ports, kernel }
