@@ -1,0 +1,55 @@
+// docs/tutorial.md and docs/operating.md: their commands are run, and print what is shown; what they link to is there.
+
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { t as root, type Test, test } from 'tap'
+import {
+  isAsShown,
+  listCodeLinks,
+  listLocalLinks,
+  mask,
+  type Played,
+  PROJECT,
+  parseSteps,
+  playSteps,
+  withPrinted,
+} from './harness/document.ts'
+import { isUpdate } from './harness/expected.ts'
+
+root.setTimeout(300_000)
+
+const DOCUMENTS = ['docs/tutorial.md', 'docs/operating.md'].filter((path) => existsSync(join(PROJECT, path)))
+
+for (const document of DOCUMENTS) {
+  const path = join(PROJECT, document)
+  const markdown = readFileSync(path, 'utf8')
+
+  test(`${document} shows what its commands print`, { timeout: 300_000 }, async (t) => {
+    const steps = parseSteps(markdown)
+    t.ok(steps.some(({ shown }) => shown !== undefined))
+    const played = await playSteps(steps)
+    for (const one of played) judge(t, document, one)
+    if (isUpdate) writeFileSync(path, withPrinted(markdown, played))
+  })
+
+  test(`${document} links to what is there`, (t) => {
+    for (const link of listLocalLinks(markdown, document)) t.ok(existsSync(join(PROJECT, link)), link)
+    const names = listCodeLinks(markdown, document)
+    t.ok(names.length > 0)
+    for (const { name, path: file } of names.filter((one) => existsSync(join(PROJECT, one.path))))
+      t.ok(isIn(name, readFileSync(join(PROJECT, file), 'utf8')), `${name} is in ${file}`)
+    t.end()
+  })
+}
+
+function judge(t: Test, document: string, { step, status, printed }: Played): void {
+  const where = `${document}:${step.line}`
+  t.equal(status !== 0, step.mayFail, `${where} ends with ${status}`, { script: step.script, printed })
+  if (step.shown === undefined || isAsShown(step.shown.text, printed)) return
+  t.equal(mask(printed), mask(step.shown.text), `${where} prints what is shown`, { script: step.script })
+}
+
+/** A word of it, or the file's own name. */
+function isIn(name: string, source: string): boolean {
+  return name.includes('/') || source.includes(name)
+}
