@@ -75,9 +75,9 @@ const PACKS: PackList = [
     /^cmd\/podwire\/main\.ts$|^lib\/(cni\/skel|host\/open-ports)\.ts$|^cmd\/cni-bridge\/(add|del)\.ts$|^cmd\/ipam-host-local\/verbs\.ts$/,
   ],
   ['masquerade', /^lib\/nftables\/(nft-socket|podwire-table)\.ts$|^lib\/conntrack\//],
-  ['bridge', /^cmd\/(cni-bridge|ipam-host-local)\//],
-  ['loopback', /^cmd\/cni-loopback\//], // containerd calls it for every pod
-  ['plugins', /^cmd\/(cni|ipam)-/],
+  ['bridge', /^cmd\/(cni-bridge|ipam-host-local)\/(?!reference)/],
+  ['loopback', /^cmd\/cni-loopback\/(?!reference)/], // containerd calls it for every pod
+  ['plugins', /^cmd\/(cni|ipam)-[^/]*\/(?!reference)/],
   ['podwire', /./],
 ]
 

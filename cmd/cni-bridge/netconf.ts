@@ -7,19 +7,30 @@ import { requireKnownArgs } from '../../lib/cni/args.ts'
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { dnsSchema } from '../../lib/cni/result.ts'
-import { boolean, decode, type Infer, integer, object, type Schema, string } from '../../lib/cni/schema.ts'
+import {
+  boolean,
+  checkedLater,
+  decode,
+  type Infer,
+  integer,
+  object,
+  type Schema,
+  string,
+} from '../../lib/cni/schema.ts'
 import type { MacAddress } from '../../lib/ip/mac.ts'
 import { PLUGIN } from './attachment.ts'
-import { parseVlans, vlanTrunkSchema } from './vlan-fields.ts'
+import { parseVlans, vlanField, vlanTrunkSchema } from './vlan-fields.ts'
 
 const MAX_MTU = 65535
 
 export const AUTO_MTU = 'auto'
 
+const MASQUERADE_BACKENDS = ['', 'iptables', 'nftables']
+
 function mtuField(doc: string): Schema<number | typeof AUTO_MTU> {
   const number = integer({ min: 0, max: MAX_MTU, doc })
   return {
-    shape: number.shape,
+    shape: { ...number.shape, values: [AUTO_MTU] },
     read: (value, path) => (value === AUTO_MTU ? AUTO_MTU : number.read(value, path)),
   }
 }
@@ -32,8 +43,8 @@ export const netconfSchema = object({
   isDefaultGateway: boolean({ doc: 'isGateway, and the pod’s default routes go there' }),
   forceAddress: boolean({ doc: 'remove other addresses from the bridge instead of refusing' }),
   ipMasq: boolean({ doc: 'let traffic that leaves the pod’s subnet appear under the node’s address' }),
-  ipMasqBackend: string({
-    doc: '"", iptables or nftables: accepted as upstream does; it is always nftables',
+  ipMasqBackend: checkedLater(string({ doc: 'accepted as upstream does; it is always nftables' }), {
+    values: MASQUERADE_BACKENDS,
   }),
   mtu: mtuField(
     'MTU of the pod’s wire, and of a bridge that is made; 0: 1500; "auto": that of the node’s default routes',
@@ -43,9 +54,7 @@ export const netconfSchema = object({
   enabledad: boolean({ doc: 'check IPv6 addresses for duplicates (DAD), which takes seconds' }),
   portIsolation: boolean({ doc: 'isolated ports reach the gateway, but not each other' }),
   disableContainerInterface: boolean({ doc: 'leave the pod’s interface down; not with ipam' }),
-  vlan: integer({
-    doc: 'VLAN of the pod’s untagged frames, 1–4094; 0: none. A bridge that is made keeps VLANs apart then',
-  }),
+  vlan: vlanField,
   vlanTrunk: vlanTrunkSchema,
   preserveDefaultVlan: boolean({ doc: 'the pod’s port stays in the bridge’s default VLAN, too' }),
   macspoofchk: boolean({ doc: 'drop frames that the pod sends from another MAC than its own' }),
@@ -97,7 +106,7 @@ function refuseContradictions(netconf: Fields): void {
   if (isSelf(netconf.ipam.type, PLUGIN)) {
     throw invalid(`ipam.type: ${JSON.stringify(netconf.ipam.type)} is no IPAM plugin`)
   }
-  if (!['', 'iptables', 'nftables'].includes(netconf.ipMasqBackend)) {
+  if (!MASQUERADE_BACKENDS.includes(netconf.ipMasqBackend)) {
     throw invalid(`unknown ipmasq backend ${JSON.stringify(netconf.ipMasqBackend)}`)
   }
 }

@@ -3,17 +3,26 @@
 import type { PortVlans, VlanRange } from '../../lib/bridge/port-vlans.ts'
 import { vlanGatewayName } from '../../lib/bridge/vlan-gateway.ts'
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
-import { type Infer, integer, list, object, optional } from '../../lib/cni/schema.ts'
+import { checkedLater, type Infer, integer, list, object, optional } from '../../lib/cni/schema.ts'
 
 const MAX_VID = 4094
 const MAX_IFNAME = 15
 
+export const vlanField = checkedLater(
+  integer({
+    doc: 'VLAN of the pod’s untagged frames; 0: none. A bridge that is made keeps VLANs apart then',
+  }),
+  { min: 0, max: MAX_VID },
+)
+
+const vid = (doc: string) => checkedLater(optional(integer({ doc })), { min: 1, max: MAX_VID })
+
 export const vlanTrunkSchema = optional(
   list(
     object({
-      minID: optional(integer({ doc: 'first of a range, 1–4094; with maxID' })),
-      maxID: optional(integer({ doc: 'last of a range, 1–4094; with minID' })),
-      id: optional(integer({ doc: 'one VLAN, 1–4094' })),
+      minID: vid('first VLAN of a range; with maxID'),
+      maxID: vid('last VLAN of a range; with minID'),
+      id: vid('one VLAN'),
     }),
     { doc: 'VLANs of the pod’s port that keep their tags' },
   ),

@@ -1,7 +1,7 @@
 // The network config of `cni-firewall`: fields, defaults and contradictions.
 
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
-import { decode, object, string } from '../../lib/cni/schema.ts'
+import { checkedLater, decode, object, string } from '../../lib/cni/schema.ts'
 import { INGRESS_POLICIES, type IngressPolicy } from '../../lib/firewall/firewall.ts'
 import { isReservedChain } from '../../lib/firewall/firewall-rules.ts'
 
@@ -11,11 +11,11 @@ const TRUSTED = 'trusted'
 const CHAIN_NAME = /^[A-Za-z_][\w.-]{0,27}$/
 
 export const netconfSchema = object({
-  backend: string({
-    doc: '"", "iptables", "firewalld" or "nftables": accepted as upstream does; it is always nftables',
+  backend: checkedLater(string({ doc: 'accepted as upstream does; it is always nftables' }), {
+    values: BACKENDS,
   }),
-  ingressPolicy: string({
-    doc: '"open", "same-bridge": not from other bridges whose pods are not open; "isolated": nor from its own',
+  ingressPolicy: checkedLater(string({ doc: 'who may reach the pod from behind a bridge' }), {
+    values: INGRESS_POLICIES,
   }),
   iptablesAdminChainName: string({
     default: 'CNI-ADMIN',
@@ -23,7 +23,7 @@ export const netconfSchema = object({
   }),
   firewalldZone: string({
     default: TRUSTED,
-    doc: 'only "trusted": pods pass firewalld as what is in that zone does',
+    doc: 'zone of firewalld that the pod passes as; only "trusted" is',
   }),
 })
 

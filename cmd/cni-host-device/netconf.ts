@@ -19,7 +19,7 @@ export const netconfSchema = object({
   }),
   dns: dnsSchema,
   ipam: object({ type: string({ doc: 'the IPAM plugin; without it the pod gets the link and no address' }) }),
-  runtimeConfig: object({ deviceID: string({ doc: 'comes before pciBusID' }) }),
+  runtimeConfig: object({ deviceID: string({ doc: 'as pciBusID, and comes before it' }) }),
 })
 
 export interface HostDeviceNetconf {

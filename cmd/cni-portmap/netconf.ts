@@ -3,6 +3,7 @@
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import {
   boolean,
+  checkedLater,
   decode,
   type Infer,
   integer,
@@ -19,11 +20,15 @@ const MAX_PORT = 65535
 const MAX_MARK_BIT = 31
 const BACKENDS = ['iptables', 'nftables']
 
+const portField = (doc: string) => checkedLater(integer({ doc }), { min: 1, max: MAX_PORT })
+
 const portMapping = object({
-  hostPort: integer({ doc: 'port of the node' }),
-  containerPort: integer({ doc: 'port of the pod' }),
-  protocol: parsed(string({ doc: 'tcp, udp or sctp, in any case; tcp when it is not said' }), parseProtocol),
-  hostIP: parsed(string({ doc: 'address of the node; without it, and for 0.0.0.0 and ::, any' }), (text) =>
+  hostPort: portField('port of the node'),
+  containerPort: portField('port of the pod'),
+  protocol: checkedLater(parsed(string({ doc: 'in any case; tcp when absent' }), parseProtocol), {
+    values: PROTOCOLS,
+  }),
+  hostIP: parsed(string({ doc: 'address of the node; when absent, and for 0.0.0.0 and ::, any' }), (text) =>
     IpAddress.parse(text),
   ),
 })
@@ -31,22 +36,25 @@ const portMapping = object({
 export const netconfSchema = object({
   snat: boolean({
     default: true,
-    doc: 'neighbours of the pod, the pod itself and 127.0.0.1 reach the port, too',
+    doc: 'neighbours of the pod, the pod itself and 127.0.0.1 reach the port, too, under the node’s address',
   }),
   masqAll: boolean({ doc: 'with snat: everybody who comes by the port appears under the node’s address' }),
-  backend: optional(
-    string({ doc: '"iptables" or "nftables": accepted as upstream does; it is always nftables' }),
-  ),
-  markMasqBit: optional(
-    integer({ doc: 'accepted as upstream does; the mark is always 0x2000, on the first packet only' }),
+  backend: checkedLater(optional(string({ doc: 'accepted as upstream does; it is always nftables' })), {
+    values: BACKENDS,
+  }),
+  markMasqBit: checkedLater(
+    optional(
+      integer({ doc: 'accepted as upstream does; the mark is always bit 13, on the first packet only' }),
+    ),
+    { min: 0, max: MAX_MARK_BIT },
   ),
   externalSetMarkChain: optional(
     string({ doc: 'accepted as upstream does, not with markMasqBit; masquerading needs no chain of others' }),
   ),
-  conditionsV4: list(string(), { doc: 'refused unless empty: rules are shared by all pods' }),
-  conditionsV6: list(string(), { doc: 'refused unless empty' }),
+  conditionsV4: list(string(), { doc: 'refused unless empty: all pods share the rules' }),
+  conditionsV6: list(string(), { doc: 'refused unless empty: all pods share the rules' }),
   runtimeConfig: object({
-    portMappings: list(portMapping, { doc: 'ports, given by the runtime to plugins with this capability' }),
+    portMappings: list(portMapping, { doc: 'the pod’s host ports' }),
   }),
 })
 

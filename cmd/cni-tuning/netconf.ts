@@ -23,7 +23,7 @@ const fields = {
 export const netconfSchema = object({
   ...fields,
   dataDir: string({ doc: 'accepted as upstream does; what is to be restored is in the attachment record' }),
-  runtimeConfig: object({ mac: string() }),
+  runtimeConfig: object({ mac: string({ doc: 'MAC address of the pod’s interface; comes before mac' }) }),
   args: object({ cni: object(fields) }),
 })
 

@@ -6,7 +6,7 @@ import type { SingleLink } from '../../lib/attach/single-link.ts'
 import { stackedFields, stackedNetconf } from '../../lib/attach/stacked-fields.ts'
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
-import { decode, integer, object } from '../../lib/cni/schema.ts'
+import { checkedLater, decode, integer, object } from '../../lib/cni/schema.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 
 export const PLUGIN = 'cni-vlan'
@@ -14,7 +14,10 @@ const MAX_VID = 4094
 
 export const netconfSchema = object({
   ...stackedFields,
-  vlanId: integer({ doc: 'the VLAN, 0–4094; 0: frames that have a priority and no VLAN' }),
+  vlanId: checkedLater(integer({ doc: 'the VLAN; 0: frames that have a priority and no VLAN' }), {
+    min: 0,
+    max: MAX_VID,
+  }),
 })
 
 export function parse({ kernel }: Ports, request: Request): SingleLink {

@@ -32,18 +32,16 @@ const MAX_COOL_DOWN_S = 86_400 * 365
 
 const rangeFields = {
   subnet: string({ doc: 'the subnet that addresses are taken from, in CIDR notation; no host bits' }),
-  rangeStart: string({ doc: 'first address handed out; the subnet’s second when absent' }),
-  rangeEnd: string({
-    doc: 'last address handed out; the subnet’s last, for IPv4 the one before it, when absent',
-  }),
-  gateway: string({ doc: 'address of the gateway, never handed out; the subnet’s second when absent' }),
-  exclude: list(string(), { doc: 'addition: addresses, prefixes or first-last never handed out' }),
+  rangeStart: string({ doc: 'first address handed out' }),
+  rangeEnd: string({ doc: 'last address handed out' }),
+  gateway: string({ doc: 'address of the gateway, never handed out' }),
+  exclude: list(string(), { doc: 'addresses, prefixes or first-last never handed out' }),
 } as const
 
 const range = object(rangeFields)
 
 export const ipamSchema = object({
-  type: string({ doc: 'ipam-host-local, or host-local where installed under that name' }),
+  type: string({ doc: 'this plugin: ipam-host-local, or host-local where installed under that name' }),
   ...rangeFields,
   ranges: list(list(range), { doc: 'range sets: a pod gets one address from each' }),
   routes: list(routeSchema, { doc: 'routes of the pod, passed on as they are' }),
@@ -52,23 +50,30 @@ export const ipamSchema = object({
     default: DEFAULT_COOL_DOWN_S,
     min: 0,
     max: MAX_COOL_DOWN_S,
-    doc: 'addition: seconds that an address should rest after its release; one that still cools is used before a pod is refused',
+    doc: 'how long an address should rest after its release',
   }),
   sticky: boolean({
-    doc: 'addition: a pod gets the addresses that the last pod of its namespace and name had, where they are free',
+    doc: 'a pod gets the addresses that the last pod of its namespace and name had, where they are free',
   }),
   statusMinFree: integer({
     default: 1,
     min: 0,
-    doc: 'addition: STATUS answers 50 when a range set has fewer free addresses',
+    doc: 'STATUS answers 50 when a range set has fewer free addresses',
   }),
   resolvConf: string({ doc: 'a resolv.conf(5) whose contents become the result’s dns' }),
 })
 
-const outerSchema = object({
+const ips = list(string(), {
+  doc: 'addresses that the pod is to get, with or without a prefix length, which is the range’s',
+})
+
+export const netconfSchema = object({
   ipam: optional(ipamSchema),
-  runtimeConfig: object({ ips: list(string()), ipRanges: list(list(range)) }),
-  args: object({ cni: object({ ips: list(string()) }) }),
+  runtimeConfig: object({
+    ips,
+    ipRanges: list(list(range), { doc: 'range sets before those of the config' }),
+  }),
+  args: object({ cni: object({ ips }) }),
 })
 
 export type HostLocalNetconf = Infer<typeof ipamSchema> & {
@@ -78,7 +83,7 @@ export type HostLocalNetconf = Infer<typeof ipamSchema> & {
 
 /** @throws CniError 7 for what is wrong in the config, 4 for what is wrong in CNI_ARGS */
 export function parseNetconf(request: Request): HostLocalNetconf {
-  const { ipam, runtimeConfig, args } = decode(outerSchema, request.netconf)
+  const { ipam, runtimeConfig, args } = decode(netconfSchema, request.netconf)
   if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key")
   // MAC is for the plugin that delegates to us: one CNI_ARGS serves both.
   if (request.command !== 'STATUS') requireKnownArgs(request.args, ['IP', 'MAC'])
@@ -102,7 +107,7 @@ export function readDataDir({ netconf }: Request): string {
 function readSets(
   request: Request,
   ipam: Infer<typeof ipamSchema>,
-  runtimeRanges: Infer<typeof outerSchema>['runtimeConfig']['ipRanges'],
+  runtimeRanges: Infer<typeof netconfSchema>['runtimeConfig']['ipRanges'],
 ): RangeSet[] {
   const oneAddressPerFamily = atLeast(request.cniVersion, '0.3.0') ? undefined : request.cniVersion
   try {

@@ -17,16 +17,18 @@ const address = object({
 })
 
 export const ipamSchema = object({
-  type: string({ doc: 'ipam-static, or static where installed under that name' }),
+  type: string({ doc: 'this plugin: ipam-static, or static where installed under that name' }),
   addresses: list(address, { doc: 'addresses of the pod' }),
   routes: list(routeSchema, { doc: 'routes of the pod, passed on as they are' }),
   dns: dnsSchema,
 })
 
-const outerSchema = object({
+const ips = list(string(), { doc: 'addresses of the pod, in CIDR notation' })
+
+export const netconfSchema = object({
   ipam: optional(ipamSchema),
-  runtimeConfig: object({ ips: list(string()) }),
-  args: object({ cni: object({ ips: list(string()) }) }),
+  runtimeConfig: object({ ips }),
+  args: object({ cni: object({ ips }) }),
 })
 
 export interface StaticAddress {
@@ -40,7 +42,7 @@ export type StaticNetconf = Omit<Infer<typeof ipamSchema>, 'addresses'> & {
 
 /** @throws CniError 7 for what is wrong in the config, 4 for what is wrong in CNI_ARGS */
 export function parseNetconf(request: Request): StaticNetconf {
-  const { ipam, runtimeConfig, args } = decode(outerSchema, request.netconf)
+  const { ipam, runtimeConfig, args } = decode(netconfSchema, request.netconf)
   if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key")
   // MAC is for the plugin that delegates to us: one CNI_ARGS serves both.
   if (request.command !== 'STATUS') requireKnownArgs(request.args, ['IP', 'GATEWAY', 'MAC'])

@@ -215,6 +215,21 @@ export const LOOKING = {
       })
     },
   },
+  explain: {
+    usage: 'explain [PLUGIN [FIELD]]',
+    summary: 'what the fields of a plugin’s configuration mean',
+    description: ['FIELD is a path such as ipam.ranges, the beginning of one, or its last name.'],
+    operands: [0, 2],
+    examples: [
+      ['podwire explain', 'all plugins'],
+      ['podwire explain cni-bridge', 'its fields, and an example'],
+      ['podwire explain cni-bridge ipMasq', ''],
+    ],
+    run: async ({ operands: [plugin, field], about, style }) => {
+      const { explain } = await import('./explain.ts')
+      return explain(about, { plugin, field }, { columns: about.columns, style })
+    },
+  },
   trace: {
     usage: 'trace SOURCE DESTINATION [-4|-6] [-o json]',
     summary: 'where a packet goes on this node, and where it dies',

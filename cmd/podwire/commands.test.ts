@@ -65,6 +65,32 @@ const ROWS = [
     stderr: /^--output is one of wide, json, yaml, name, not "xml"\nusage: podwire list/,
   },
   { words: ['completion', 'csh'], exitStatus: 2, stdout: /^$/, stderr: /bash, zsh and fish are known/ },
+  { words: ['explain'], exitStatus: 0, stdout: /^ {2}cni-bridge +plugs a pod into a bridge/m, stderr: /^$/ },
+  {
+    words: ['explain', 'cni-ptp'],
+    exitStatus: 0,
+    stdout: /^ipam\.type +string +required .*^ {6}"type": "cni-ptp",$/ms,
+    stderr: /^$/,
+  },
+  {
+    words: ['explain', 'bridge', 'MTU'],
+    exitStatus: 0,
+    stdout: /^mtu {2}integer 0\.\.65535 \| "auto", bytes\n.*^ {2}When absent: 0$/ms,
+    stderr: /^$/,
+  },
+  {
+    words: ['explain', 'cni-portmap', 'hostport'],
+    exitStatus: 0,
+    stdout: /^runtimeConfig\.portMappings\[\]\.hostPort .*\n {2}port of the node\n {2}required\n$/,
+    stderr: /^$/,
+  },
+  { words: ['explain', 'nosuch'], exitStatus: 2, stdout: /^$/, stderr: /no plugin is called "nosuch"/ },
+  {
+    words: ['explain', 'cni-ptp', 'nosuch'],
+    exitStatus: 1,
+    stdout: /^$/,
+    stderr: /cni-ptp has no field "nosuch"\n {2}podwire explain cni-ptp lists them\n$/,
+  },
   {
     words: ['install', '/nonexistent'],
     exitStatus: 1,

@@ -2,12 +2,21 @@
 
 import { CNI_CODE, CniError } from '../cni/errors.ts'
 import { type Dns, dnsSchema } from '../cni/result.ts'
-import { boolean, type Infer, integer, object, parsed, type Schema, string } from '../cni/schema.ts'
+import {
+  boolean,
+  checkedLater,
+  type Infer,
+  integer,
+  object,
+  parsed,
+  type Schema,
+  string,
+} from '../cni/schema.ts'
 import { isSelf } from './ipam.ts'
 
 export const stackedFields = {
-  master: string({ doc: 'the link that it lies on; that of the default route when absent' }),
-  mtu: integer({ doc: 'MTU, not above that of master; 0: that of master' }),
+  master: string({ doc: 'the link that it lies on' }),
+  mtu: integer({ doc: 'MTU, not above that of master' }),
   linkInContainer: boolean({ doc: 'master is inside the pod' }),
   dns: dnsSchema,
   ipam: object({ type: string({ doc: 'the IPAM plugin; without it the pod gets a link and no address' }) }),
@@ -31,12 +40,13 @@ export function modeField<const V extends string>(
   modes: readonly V[],
   doc: string,
 ): Schema<V | undefined> {
-  return parsed(string({ doc }), (text) => {
+  const field = parsed(string({ doc }), (text) => {
     const mode = modes.find((one) => one === text)
     if (mode !== undefined) return mode
     const details = `mode: one of ${modes.join(', ')}`
     throw new CniError(CNI_CODE.invalidNetconf, `unknown ${kind} mode: ${JSON.stringify(text)}`, { details })
   })
+  return checkedLater(field, { values: modes })
 }
 
 export function requireIpamType(type: string, plugin: string): string {

@@ -7,7 +7,10 @@ import { dnsSchema } from './result.ts'
 import { alias, json, list, nullable, object, string } from './schema.ts'
 
 /** One attachment that GC must leave alone. */
-const attachmentSchema = object({ containerID: string(), ifname: string() })
+const attachmentSchema = object({
+  containerID: string({ doc: 'its CNI_CONTAINERID' }),
+  ifname: string({ doc: 'its CNI_IFNAME' }),
+})
 
 export const commonFields = {
   cniVersion: string({ doc: 'version of the CNI spec that the config is written in' }),

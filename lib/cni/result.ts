@@ -63,12 +63,15 @@ export interface Result {
   readonly dns?: Dns
 }
 
-export const dnsSchema = object({
-  nameservers: list(string(), { doc: 'addresses of name servers, in order of preference' }),
-  domain: string({ doc: 'local domain for short names' }),
-  search: list(string(), { doc: 'search domains' }),
-  options: list(string(), { doc: 'options of the resolver' }),
-})
+export const dnsSchema = object(
+  {
+    nameservers: list(string(), { doc: 'addresses of name servers, in order of preference' }),
+    domain: string({ doc: 'local domain for short names' }),
+    search: list(string(), { doc: 'search domains' }),
+    options: list(string(), { doc: 'options of the resolver' }),
+  },
+  { doc: 'passed on in the result' },
+)
 
 const routeSchema = object({
   dst: string(),

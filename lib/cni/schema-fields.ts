@@ -7,7 +7,7 @@ export interface FieldDoc {
   readonly path: string
   /** `string`, `integer 0..4094`, `"bridge" | "private"`, `list of string`. */
   readonly type: string
-  /** As JSON; '' for none. */
+  /** What is read where it is absent, as JSON; '' for what says nothing: undefined, "", an empty list or object. */
   readonly default: string
   readonly doc: string
 }
@@ -18,17 +18,32 @@ export function listFields(schema: Schema<unknown>, path = ''): FieldDoc[] {
   if (item !== undefined) return listFields(item, `${path}${kind === 'list' ? '[]' : '.*'}`)
   return Object.entries(fields ?? {}).flatMap(([name, field]) => {
     const fieldPath = path === '' ? name : `${path}.${name}`
-    return [describeField(fieldPath, field.shape), ...listFields(field, fieldPath)]
+    return [describeField(fieldPath, field), ...listFields(field, fieldPath)]
   })
 }
 
-function describeField(path: string, shape: Shape): FieldDoc {
-  const preset = shape.default === undefined ? '' : JSON.stringify(shape.default)
-  return { path, type: describeType(shape), default: preset, doc: shape.doc }
+function describeField(path: string, schema: Schema<unknown>): FieldDoc {
+  const { shape } = schema
+  return {
+    path,
+    type: describeType(shape),
+    default: describeAbsent(schema.read(undefined, path)),
+    doc: shape.doc,
+  }
 }
 
-function describeType({ kind, values, item, min, max }: Shape): string {
-  if (values !== undefined) return values.map((one) => JSON.stringify(one)).join(' | ')
+function describeAbsent(value: unknown): string {
+  if (value === undefined || value === '') return ''
+  return typeof value === 'object' ? '' : JSON.stringify(value)
+}
+
+function describeType(shape: Shape): string {
+  const words = (shape.values ?? []).map((one) => JSON.stringify(one))
+  if (shape.kind === 'string' && words.length > 0) return words.join(' | ')
+  return [describeKind(shape), ...words].join(' | ')
+}
+
+function describeKind({ kind, item, min, max }: Shape): string {
   if (item !== undefined) return `${kind} of ${describeType(item.shape)}`
   if (min === undefined && max === undefined) return kind
   return `${kind} ${min ?? ''}..${max ?? ''}`

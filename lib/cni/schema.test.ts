@@ -4,6 +4,7 @@ import { CniError } from './errors.ts'
 import {
   alias,
   boolean,
+  checkedLater,
   choice,
   decode,
   findField,
@@ -28,7 +29,7 @@ const even = (value: number) => {
 const schema = object({
   bridge: string({ default: 'cni0', doc: 'name of the bridge' }),
   mode: choice(['private', 'vepa'], { default: 'private' }),
-  mtu: integer({ min: 0, max: 65535 }),
+  mtu: checkedLater(integer({ min: 0, max: 65535 }), { values: ['auto'] }),
   ipMasq: boolean({ default: true }),
   mac: string({ pattern: /^[0-9a-f:]+$/ }),
   ranges: list(list(object({ subnet: string() }))),
@@ -192,7 +193,7 @@ test('listFields describes every field in order', async (t) => {
     rows.join('\n'),
     `bridge | string | "cni0" | name of the bridge
 mode | "private" | "vepa" | "private" | 
-mtu | integer 0..65535 |  | 
+mtu | integer 0..65535 | "auto" | 0 | 
 ipMasq | boolean | true | 
 mac | string |  | 
 ranges | list of list of object |  | 

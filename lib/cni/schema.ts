@@ -9,9 +9,9 @@ import { CNI_CODE, CniError } from './errors.ts'
 /** What is known of a field without a value; walked by schema-fields.ts. */
 export interface Shape {
   readonly kind: 'string' | 'integer' | 'boolean' | 'list' | 'map' | 'object' | 'json'
+  /** What the field does, in a line of the reference; '' for an object that only holds others. */
   readonly doc: string
-  readonly default?: unknown
-  /** The only values, of a choice. */
+  /** Of a string the only values; beside another kind, words that are taken, too. */
   readonly values?: readonly string[]
   readonly min?: number
   readonly max?: number
@@ -138,6 +138,14 @@ export function optional<T>(inner: Schema<T>): Schema<T | undefined> {
   return fromPresent<T | undefined>(inner.shape, undefined, (value, path) => inner.read(value, path))
 }
 
+/**
+ * Tells, for the reference, what is checked later, in words of its own: upstream's where clients look for them.
+ * A test holds the plugins to it (cmd/podwire/references.test.ts).
+ */
+export function checkedLater<T>(inner: Schema<T>, limits: Pick<Shape, 'values' | 'min' | 'max'>): Schema<T> {
+  return { ...inner, shape: { ...inner.shape, ...limits } }
+}
+
 /** Tells absent (undefined) and null apart. */
 export function nullable<T>(inner: Schema<T>): Schema<T | null | undefined> {
   return {
@@ -226,8 +234,8 @@ function isAbsent(value: unknown): value is undefined | null {
   return value === undefined || value === null
 }
 
-function shapeOf(kind: Shape['kind'], options: Options<unknown>): Shape {
-  return { kind, doc: options.doc ?? '', ...('default' in options ? { default: options.default } : {}) }
+function shapeOf(kind: Shape['kind'], options: { readonly doc?: string }): Shape {
+  return { kind, doc: options.doc ?? '' }
 }
 
 function requireString(value: unknown, path: string): string {

@@ -126,12 +126,13 @@ test('the product does not import its tests', (t) => {
   t.end()
 })
 
-test('no command imports another, the registry excepted', (t) => {
+test('no command imports another, the registry and the reference excepted', (t) => {
   const imports = sources()
     .filter((file) => file.startsWith('cmd/'))
     .flatMap(localImports)
   const across = imports.filter(({ from, to }) => to.startsWith('cmd/') && commandOf(from) !== commandOf(to))
-  t.same(across.filter(({ from }) => from !== 'cmd/podwire/registry.ts').map(describe), [])
+  const registries = ['cmd/podwire/registry.ts', 'cmd/podwire/references.ts']
+  t.same(across.filter(({ from }) => isProduct(from) && !registries.includes(from)).map(describe), [])
   t.end()
 })
 
