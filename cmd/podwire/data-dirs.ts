@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { findField, isObject } from '../../lib/cni/schema.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { DEFAULT_DATA_DIR, LEASES_FILE } from '../../lib/ipam/lease-store.ts'
+import { recordFields } from './record-fields.ts'
 
 /** @param named  those that a person or a configuration names */
 export function listDataDirs({ attachments }: Ports, named: readonly string[] = []): string[] {
@@ -17,6 +18,13 @@ export function dataDirOf(holder: unknown): string[] {
   const ipam = isObject(holder) ? findField(holder, 'ipam') : undefined
   const dataDir = isObject(ipam) ? findField(ipam, 'dataDir') : undefined
   return typeof dataDir === 'string' && dataDir !== '' ? [dataDir] : []
+}
+
+/** Where a record's addresses are leased, if by our own plugin: it may have left the directory to its default. */
+export function leaseDirOf(record: unknown): string[] {
+  const named = dataDirOf(record)
+  const isDefault = named.length === 0 && recordFields(record).ipam?.['type'] === 'ipam-host-local'
+  return isDefault ? [DEFAULT_DATA_DIR] : named
 }
 
 /** To open a store would make one. */

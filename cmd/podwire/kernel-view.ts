@@ -2,13 +2,18 @@
 // decides is CHECK.
 
 import type { Namespace } from '../../lib/host/kernel.ts'
+import { ownerText } from '../../lib/host/owner.ts'
 import type { Ports } from '../../lib/host/ports.ts'
+import { type Hostport, hostportText } from '../../lib/hostport/hostport.ts'
+import { findHostportOwner } from '../../lib/hostport/hostport-table.ts'
+import { IpAddress } from '../../lib/ip/address.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
 import { listMasquerade } from '../../lib/nftables/podwire-table.ts'
 import { formatRoute } from '../../lib/rtnl/format.ts'
 import type { Link } from '../../lib/rtnl/link.ts'
 import type { Attached } from './attached.ts'
-import { dataDirOf, hasLeases } from './data-dirs.ts'
+import { hasLeases, leaseDirOf } from './data-dirs.ts'
+import { recordFields } from './record-fields.ts'
 
 export interface Row {
   /** `node: bridge cni0` */
@@ -31,6 +36,7 @@ export async function viewAttached(ports: Ports, attached: Attached): Promise<Ro
     ...(await hostEndRows(host, attached)),
     ...(await podRows(ports, attached)),
     ...(await masqueradeRows(host, attached)),
+    ...(await hostportRows(host, attached)),
     ...leaseRows(ports, attached),
   ]
 }
@@ -159,10 +165,34 @@ async function masqueradeRows({ nft }: Namespace, { fields }: Attached): Promise
   })
 }
 
+/** Of the plugin later in the chain that maps ports. One may be another's by now. */
+async function hostportRows({ nft }: Namespace, attached: Attached): Promise<Row[]> {
+  const owner = ownerText(attached)
+  const recorded = attached.attachments.flatMap(({ record }) => recordFields(record).hostports)
+  return Promise.all(
+    recorded.map(async ({ hostIp, address, ...ports }) => {
+      const hostport: Hostport = {
+        ...ports,
+        ...(hostIp === undefined ? {} : { hostIp: IpAddress.parse(hostIp) }),
+        address: IpAddress.parse(address),
+      }
+      const found = await findHostportOwner(nft, hostport)
+      const to = hostport.address.family === 6 ? `[${address}]` : address
+      const text = `${hostportText(hostport)} to ${to}:${ports.podPort}`
+      return {
+        place: 'node: nftables',
+        what: 'host port',
+        recorded: text,
+        found: found === owner ? text : found === undefined ? undefined : `of ${found}`,
+      }
+    }),
+  )
+}
+
 /** What the lease store says of it, where it is ours. */
 function leaseRows(ports: Ports, { attachments, fields, network, containerId, ifname }: Attached): Row[] {
   return attachments
-    .flatMap(({ record }) => dataDirOf(record))
+    .flatMap(({ record }) => leaseDirOf(record))
     .filter(hasLeases)
     .slice(0, 1)
     .flatMap((dataDir) => {

@@ -6,6 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
 
+import type { Hostport } from '../../lib/hostport/hostport.ts'
+import { addHostports, removeHostports } from '../../lib/hostport/hostport-table.ts'
+import { IpAddress } from '../../lib/ip/address.ts'
 import { allocate } from '../../lib/ipam/allocator.ts'
 import { MemoryLeaseStore } from '../../lib/ipam/lease-store-memory.ts'
 import { parseRangeSets } from '../../lib/ipam/range-set.ts'
@@ -97,6 +100,25 @@ test('podwire show minds what a later plugin has changed', async (t) => {
   t.equal(exitStatus, 0, stdout)
   t.notMatch(stdout, /^!/m)
   t.match((await podwire('list', '-o', 'wide')).stdout, / 1400 /)
+})
+
+test('podwire show tells host ports, and whose they are', async (t) => {
+  const { scene, attach, podwire } = makeNode()
+  await attach('web')
+  const address = IpAddress.parse('10.1.0.5')
+  const hostport: Hostport = { protocol: 'tcp', port: 8080, address, podPort: 80 }
+  const { attachments, kernel } = scene.ports
+  const record = { hostports: [{ ...hostport, address: String(address) }], masquerades: [], localnet: null }
+  const key = { plugin: 'cni-portmap', network: 'net', containerId: 'web', ifname: 'eth0' }
+  const netns = '/run/netns/web'
+  attachments.put({ ...key, netns, record, bootId: 'boot-1', createdAtMs: 5, isComplete: true })
+  const row = async () => /host port .*$/m.exec((await podwire('show', 'web')).stdout)?.[0]
+  t.match(await row(), /^host port +8080\/tcp to 10\.1\.0\.5:80 +missing$/)
+  await addHostports(kernel.host.nft, { hostports: [hostport], masquerades: [] }, 'net web eth0')
+  t.match(await row(), /^host port +8080\/tcp to 10\.1\.0\.5:80 +8080\/tcp to 10\.1\.0\.5:80$/)
+  await removeHostports(kernel.host.nft, { hostports: [hostport], masquerades: [] }, 'net web eth0')
+  await addHostports(kernel.host.nft, { hostports: [hostport], masquerades: [] }, 'net api eth0')
+  t.match(await row(), /^host port +8080\/tcp to 10\.1\.0\.5:80 +of net api eth0$/)
 })
 
 test('podwire check says what is gone, and what it cannot ask', async (t) => {

@@ -2,6 +2,7 @@
 // is of another type is left out.
 
 import { isObject } from '../../lib/cni/schema.ts'
+import type { Protocol } from '../../lib/hostport/hostport.ts'
 
 export interface RecordFields {
   readonly bridge?: string
@@ -17,6 +18,7 @@ export interface RecordFields {
   readonly gateways: readonly string[]
   readonly routes: readonly RecordedRoute[]
   readonly masquerade: readonly RecordedMasquerade[]
+  readonly hostports: readonly RecordedHostport[]
   /** The `ipam` section that the addresses came by. */
   readonly ipam?: Readonly<Record<string, unknown>>
 }
@@ -37,6 +39,15 @@ export interface RecordedMasquerade {
   readonly subnet: string
 }
 
+export interface RecordedHostport {
+  readonly protocol: Protocol
+  readonly port: number
+  readonly hostIp?: string
+  /** The pod's. */
+  readonly address: string
+  readonly podPort: number
+}
+
 export function recordFields(record: unknown): RecordFields {
   const fields = isObject(record) ? record : {}
   return {
@@ -47,6 +58,7 @@ export function recordFields(record: unknown): RecordFields {
     gateways: list(fields['gateways']).filter((one) => typeof one === 'string'),
     routes: listWith<RecordedRoute>(fields['routes'], ['dst']),
     masquerade: listWith<RecordedMasquerade>(fields['masquerade'], ['address', 'subnet']),
+    hostports: listWith<RecordedHostport>(fields['hostports'], ['protocol', 'address']),
     ...(isObject(fields['ipam']) ? { ipam: fields['ipam'] } : {}),
   }
 }

@@ -30,6 +30,9 @@ const records: Examination = {
 
 /** More are counted. */
 const PODS_NAMED = 5
+const DIFFERENCES_NAMED = 3
+const REPAIR = 'podwire repair; what is inside the pod takes its restart'
+const RESTART = 'restart the pod: what is inside it, and a wire that is gone, are not mended'
 
 const drift: Examination = {
   title: 'CHECK of all attachments',
@@ -42,12 +45,7 @@ const drift: Examination = {
       const { drifts, unknown } = await checkAttached(checking, one)
       const name = `${podText(one)} ${one.ifname}`
       if (drifts.length > 0)
-        findings.push(
-          trouble(
-            `${name}: ${drifts.join('; ')}`,
-            'podwire repair; what is inside the pod takes its restart',
-          ),
-        )
+        findings.push(trouble(`${name}: ${firstOf(drifts)}`, drifts.every(isPods) ? RESTART : REPAIR))
       if (unknown.length > 0)
         findings.push(
           warning(
@@ -60,6 +58,17 @@ const drift: Examination = {
     const counted = more > 0 ? [trouble(`and ${more} more`, 'podwire check tells all')] : []
     return orOk([...findings.slice(0, PODS_NAMED), ...counted], 'all as ADD made it')
   },
+}
+
+function firstOf(drifts: readonly string[]): string {
+  const more = drifts.length - DIFFERENCES_NAMED
+  const shown = drifts.slice(0, DIFFERENCES_NAMED).join('; ')
+  return more > 0 ? `${shown}; and ${more} more, which podwire check tells` : shown
+}
+
+/** As CHECK says of what is inside the pod, and of its wire: what `podwire repair` does not touch. */
+function isPods(drift: string): boolean {
+  return /^(?:pod|container) |^host interface \S+ is gone/.test(drift)
 }
 
 const LINES_SHOWN = 5

@@ -266,6 +266,18 @@ const ROWS: readonly Row[] = [
     exitStatus: 2,
   },
   {
+    title: 'addresses of bridges',
+    when: 'the network was given another subnet, and the bridge has the old gateway',
+    spoil: (host) => {
+      const ipam = { type: 'test-ipam', subnet: '10.1.0.128/25' }
+      const plugins = [{ ...NETCONF, ipam }]
+      host.write(CONFLIST, JSON.stringify({ cniVersion: '1.0.0', name: 'net', plugins }))
+    },
+    found: /br0 has 10\.1\.0\.1\/24, and network net wants 10\.1\.0\.129\/25 there: ADD fails/,
+    remedy: /ip addr del 10\.1\.0\.1\/24 dev br0/,
+    exitStatus: 2,
+  },
+  {
     title: 'bridges',
     when: 'the bridge is down',
     spoil: ({ scene }) =>
@@ -339,8 +351,20 @@ const ROWS: readonly Row[] = [
     title: 'CHECK of all attachments',
     when: 'the rules were flushed',
     spoil: ({ scene }) => scene.kernel.host.nft.apply([{ verb: 'delete', table: podwireTable }]),
-    found: /demo\/web eth0: chain inet podwire postrouting: missing/,
+    found:
+      /demo\/web eth0: chain inet podwire postrouting: missing; [^;]*; [^;]*; and \d more, which podwire check tells/,
     remedy: /podwire repair/,
+    exitStatus: 2,
+  },
+  {
+    title: 'CHECK of all attachments',
+    when: 'the pod’s own interface is gone',
+    spoil: ({ scene }) => {
+      const pod = scene.kernel.openNamespace('/run/netns/web')
+      return pod.rtnl.apply({ change: 'delete link', link: 'eth0' }).finally(() => pod.close())
+    },
+    found: /demo\/web eth0: host interface \S+ is gone; pod interface eth0 is gone/,
+    remedy: /→ restart the pod/,
     exitStatus: 2,
   },
   {
@@ -385,6 +409,17 @@ const ROWS: readonly Row[] = [
     },
     found: /a configuration names test-ipam, which is in none of \/opt\/cni\/bin, \/usr\/lib\/cni/,
     remedy: /install the plugin, or take it out of the configuration/,
+    exitStatus: 2,
+  },
+  {
+    title: 'plugins',
+    when: 'a name of ours is missing beside the shim',
+    spoil: (host) => {
+      host.remove(`${BIN}/cni-bridge`)
+      host.write(`${BIN}/podwire-shim`, 'x', 0o755)
+    },
+    found: /a configuration names cni-bridge, which is in none/,
+    remedy: /→ podwire install \/opt\/cni\/bin --shim$/,
     exitStatus: 2,
   },
   {

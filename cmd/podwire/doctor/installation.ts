@@ -26,7 +26,9 @@ import { findMount } from './mounts.ts'
 
 const EXECUTABLE = 'podwire'
 const SHIM = 'podwire-shim'
-const INSTALL = (directory: string) => `podwire install ${directory}`
+/** As it was installed: a name that led to the shim leads there again. */
+const INSTALL = ({ disk, binDir }: Pick<Patient, 'disk' | 'binDir'>) =>
+  `podwire install ${binDir}${disk.stat(join(binDir, SHIM)) === undefined ? '' : ' --shim'}`
 
 const configuration: Examination = {
   title: 'network configuration',
@@ -75,7 +77,7 @@ const plugins: Examination = {
       .map((name) =>
         warning(
           `${join(binDir, name)} leads to ${disk.readlink(join(binDir, name))}, which is not there`,
-          INSTALL(binDir),
+          INSTALL(patient),
         ),
       )
     const version = findOtherVersion(patient)
@@ -94,14 +96,15 @@ function typesOf({ netconf, type }: ConfiguredPlugin): string[] {
 
 const ANY_EXECUTE = 0o111
 
-function findMissing({ disk, binDir, executable, findPlugin }: Patient, type: string): Finding[] {
+function findMissing(patient: Patient, type: string): Finding[] {
+  const { disk, binDir, executable, findPlugin } = patient
   const places = [...new Set([binDir, ...pluginPath(dirname(executable)).slice(1)])]
   const found = places.map((place) => join(place, type)).find((path) => disk.stat(path)?.isFile())
   if (found === undefined) {
     const remedy =
       findPlugin(type) === undefined
         ? 'install the plugin, or take it out of the configuration'
-        : INSTALL(binDir)
+        : INSTALL(patient)
     return [trouble(`a configuration names ${type}, which is in none of ${places.join(', ')}`, remedy)]
   }
   const isExecutable = ((disk.stat(found)?.mode ?? 0) & ANY_EXECUTE) !== 0
@@ -109,13 +112,14 @@ function findMissing({ disk, binDir, executable, findPlugin }: Patient, type: st
 }
 
 /** That which runs is not that which runtimes call. */
-function findOtherVersion({ disk, binDir, executable }: Patient): Finding[] {
+function findOtherVersion(patient: Patient): Finding[] {
+  const { disk, binDir, executable } = patient
   const installed = disk.stat(join(binDir, EXECUTABLE))
   const own = disk.stat(executable)
   if (installed === undefined || own === undefined || basename(executable) !== EXECUTABLE) return []
   const isOther = installed.ino !== own.ino && installed.size !== own.size
   return isOther
-    ? [warning(`${join(binDir, EXECUTABLE)} is another version than ${executable}`, INSTALL(binDir))]
+    ? [warning(`${join(binDir, EXECUTABLE)} is another version than ${executable}`, INSTALL(patient))]
     : []
 }
 
@@ -183,7 +187,7 @@ const daemon: Examination = {
         : [
             warning(
               `it runs, and nobody asks it: no plugin in ${binDir} is the shim`,
-              `${INSTALL(binDir)} --shim`,
+              `podwire install ${binDir} --shim`,
             ),
           ]),
     ]

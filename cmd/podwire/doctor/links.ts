@@ -1,14 +1,21 @@
 // Links of the node that get in the way of pods, or come from somebody else.
 
+import { findField, isObject } from '../../../lib/cni/schema.ts'
+import { Prefix } from '../../../lib/ip/prefix.ts'
+import { RangeConfigError } from '../../../lib/ipam/range.ts'
+import { parseRangeSets } from '../../../lib/ipam/range-set.ts'
 import type { LinkAddressState } from '../../../lib/rtnl/address.ts'
 import type { Link } from '../../../lib/rtnl/link.ts'
 import { findUplinks } from '../../../lib/rtnl/uplink.ts'
 import {
   bridgesOf,
+  type ConfiguredPlugin,
+  configuredPlugins,
   type Examination,
   type Finding,
   ok,
   orOk,
+  type Patient,
   recordsOf,
   trouble,
   warning,
@@ -49,9 +56,49 @@ const addresses: Examination = {
         .filter((other) => isHostRoute(one, other) === false && one.prefix.overlaps(other.prefix))
         .map((other) => overlap(one, other, nameOf)),
     )
+    findings.push(
+      ...configuredPlugins(patient).flatMap((one) => findMovedGateways(patient, one, { all, nameOf })),
+    )
     const ours = all.filter((one) => own.has(nameOf(one))).map((one) => `${nameOf(one)} ${one.prefix}`)
     return orOk(findings, ours.join(', ') || 'none yet')
   },
+}
+
+/** The subnet of a network was changed, and its bridge has the old gateway: ADD fails, as it must not guess. */
+function findMovedGateways(
+  { findPlugin }: Patient,
+  { netconf, type, config }: ConfiguredPlugin,
+  { all, nameOf }: { all: readonly LinkAddressState[]; nameOf: (one: LinkAddressState) => string },
+): Finding[] {
+  const field = (name: string) => findField(netconf, name)
+  const isGateway = field('isGateway') === true || field('isDefaultGateway') === true
+  if (findPlugin(type)?.name !== 'cni-bridge' || !isGateway || field('forceAddress') === true) return []
+  const bridge = field('bridge') || 'cni0'
+  const present = all.filter((one) => nameOf(one) === bridge).map(({ prefix }) => prefix)
+  const wanted = gatewaysOf(field('ipam'))
+  return wanted.flatMap((gateway) =>
+    present
+      .filter((one) => one.overlaps(gateway) && !wanted.some((other) => other.equals(one)))
+      .map((one) =>
+        trouble(
+          `${bridge} has ${one}, and network ${config.name} wants ${gateway} there: ADD fails`,
+          `once no pod has that gateway: ip addr del ${one} dev ${bridge}`,
+        ),
+      ),
+  )
+}
+
+/** Those that host-local's ranges have; another IPAM plugin tells its own at ADD. */
+function gatewaysOf(ipam: unknown): Prefix[] {
+  if (!isObject(ipam)) return []
+  try {
+    return parseRangeSets(ipam)
+      .flat()
+      .flatMap(({ gateway, subnet }) => (gateway === undefined ? [] : [Prefix.of(gateway, subnet.length)]))
+  } catch (error) {
+    if (error instanceof RangeConfigError) return [] // said by STATUS
+    throw error
+  }
 }
 
 /** One of them is for one host only, as the gateways of cni-ptp are: no subnet of its own. */

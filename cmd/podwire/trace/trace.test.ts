@@ -256,3 +256,18 @@ test('podwire trace tells programs the same', async (t) => {
     outcome: { end: 'arrives' },
   })
 })
+
+test('podwire trace names chains that rewrite destinations', async (t) => {
+  const { scene, trace } = await makeWorld()
+  const table = { family: 'ip', name: 'nat' } as const
+  const base = { type: 'nat', hook: 'prerouting', priority: -100, policy: 'accept' } as const
+  await scene.kernel.host.nft.apply([
+    { verb: 'add', table },
+    { verb: 'add', chain: { table, name: 'PREROUTING', base } },
+  ])
+  const said = /node chain ip nat PREROUTING: may send it elsewhere/
+  t.match((await trace('web', '10.96.0.10')).stdout, said)
+  t.notMatch((await trace('web', '2001:db8::7')).stdout, said, 'IPv6 does not pass it')
+  t.notMatch((await trace('node', 'api')).stdout, said, 'nor does what the node sends')
+  t.notMatch((await trace('web', 'api')).stdout, said, 'nor what stays on the bridge')
+})

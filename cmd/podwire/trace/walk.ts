@@ -6,6 +6,7 @@ import type { Namespace } from '../../../lib/host/kernel.ts'
 import type { Ports } from '../../../lib/host/ports.ts'
 import type { IpAddress } from '../../../lib/ip/address.ts'
 import { NetlinkError } from '../../../lib/netlink/error.ts'
+import { chainName } from '../../../lib/nftables/chain.ts'
 import { listMasquerade } from '../../../lib/nftables/podwire-table.ts'
 import type { Link } from '../../../lib/rtnl/link.ts'
 import type { Way } from '../../../lib/rtnl/route-lookup.ts'
@@ -176,6 +177,7 @@ class Walker {
   }
 
   async #fromNode(dst: IpAddress): Promise<never> {
+    await this.#sayRewriters('output', dst)
     const way = await this.#host.rtnl
       .lookUpRoute({ dst })
       .catch((error: unknown) =>
@@ -206,6 +208,7 @@ class Walker {
 
   /** It came in by a link, and the node routes it. */
   async #throughNode(from: Link, packet: Packet): Promise<never> {
+    await this.#sayRewriters('prerouting', packet.dst)
     const way = await this.#route(from, packet)
     if (way.kind === 'local') return arrive(`the node has it; chains at the hook input are not looked at`)
     if (way.kind === 'other') return arrive(`it is for many`)
@@ -216,6 +219,17 @@ class Walker {
     this.#say('node', 'no firewall drops it at the hook forward')
     const source = await this.#translate(packet, out)
     return this.#beyond(out, { source, dst: packet.dst, nextHop: way.gateway ?? packet.dst })
+  }
+
+  /** Services and host ports change where a packet goes. The chains that do so are named, not followed. */
+  async #sayRewriters(hook: 'prerouting' | 'output', { family }: IpAddress): Promise<void> {
+    const families = ['inet', family === 4 ? 'ip' : 'ip6']
+    const chains = (await this.#host.nft.listBaseChains(hook)).filter(
+      ({ table, base }) => base?.type === 'nat' && families.includes(table.family),
+    )
+    if (chains.length === 0) return
+    const names = chains.map((chain) => `chain ${chainName(chain)}`).join(', ')
+    this.#say('node', `${names}: may send it elsewhere (a Service, a host port), and is not followed`)
   }
 
   /** As the kernel routes what comes in. Without `from` it would not look at where it came from. */
