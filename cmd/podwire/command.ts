@@ -1,8 +1,14 @@
 // What a command of `podwire` is: to the one who calls it, to the help, and to the shell's completion.
 
 import type { Plugin } from '../../lib/cni/plugin.ts'
+import type { MetricsAddress } from '../../lib/daemon/metrics-port.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import type { Style } from './style.ts'
+
+export interface DaemonOptions {
+  readonly socketPath: string | undefined
+  readonly metricsAddress: MetricsAddress | undefined
+}
 
 export interface About {
   readonly version: string
@@ -14,7 +20,7 @@ export interface About {
   /** @param purpose.onlyLooks  nothing is made that is not there, no stores either */
   readonly openPorts: (purpose?: { readonly onlyLooks: boolean }) => Promise<Ports>
   /** Serves calls until the process is told to stop. */
-  readonly runDaemon: (socketPath: string | undefined) => Promise<void>
+  readonly runDaemon: (given: DaemonOptions) => Promise<void>
   readonly environment: Readonly<Record<string, string | undefined>>
   /** A person reads what is printed. */
   readonly isTerminal: boolean

@@ -1,6 +1,7 @@
 // Commands that put Podwire on a node, run it, and take it off.
 
 import { type About, type Call, type Command, type Flags, textOf, textsOf, UsageError } from './command.ts'
+import { parseMetricsAddress } from './metrics-address.ts'
 
 export const INSTALLING = {
   install: {
@@ -72,20 +73,28 @@ export const INSTALLING = {
     },
   },
   daemon: {
-    usage: 'daemon [--socket PATH] [--check]',
+    usage: 'daemon [--socket PATH] [--metrics ADDRESS:PORT] [--check]',
     summary: 'serve the calls of the shim, until SIGTERM',
     options: {
       check: { type: 'boolean', what: 'only ask the one that runs: exit status 0 when it serves, else 1' },
       socket: { type: 'string', value: 'PATH', what: 'else PODWIRE_SOCKET, else /run/podwire/podwire.sock' },
+      metrics: {
+        type: 'string',
+        value: 'ADDRESS:PORT',
+        what: 'tell /metrics, /healthz and /readyz there, too: to whoever reaches it, without a password',
+      },
     },
     operands: [0, 0],
     examples: [
       ['podwire daemon', ''],
+      ['podwire daemon --metrics 127.0.0.1:9479', 'a Prometheus on this node may ask for them there'],
       ['curl --unix-socket /run/podwire/podwire.sock http://podwire/metrics', 'its counters, for Prometheus'],
     ],
     run: async ({ flags, about }) => {
       if (flags['check'] === true) return checkDaemon(flags, about)
-      await about.runDaemon(textOf(flags, 'socket'))
+      const metrics = textOf(flags, 'metrics')
+      const metricsAddress = metrics === undefined ? undefined : parseMetricsAddress(metrics)
+      await about.runDaemon({ socketPath: textOf(flags, 'socket'), metricsAddress })
       return ''
     },
   },

@@ -3,6 +3,7 @@
 import { dirname } from 'node:path'
 import type { Plugin } from '../../lib/cni/plugin.ts'
 import { Daemon } from '../../lib/daemon/daemon.ts'
+import type { MetricsAddress } from '../../lib/daemon/metrics-port.ts'
 import type { Recovery } from '../../lib/daemon/recover.ts'
 import { openPorts } from '../../lib/host/open-ports.ts'
 import type { Ports } from '../../lib/host/ports.ts'
@@ -11,6 +12,7 @@ import type { IpAddress } from '../../lib/ip/address.ts'
 import type { Log } from '../../lib/log/log.ts'
 import { openPinoLog } from '../../lib/log/pino-log.ts'
 import { socketPathOf } from './daemon-client.ts'
+import { listDataDirs } from './data-dirs.ts'
 
 /**
  * Threads of libuv, most of which wait for the kernel to let go of deleted links. Asked for in the environment, before
@@ -22,6 +24,8 @@ const DELETION_THREADS = 12
 export interface DaemonCommand {
   /** Where it listens; else PODWIRE_SOCKET, else /run/podwire/podwire.sock. */
   readonly socketPath: string | undefined
+  /** Where the counters are told, beside the socket. */
+  readonly metricsAddress: MetricsAddress | undefined
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly executable: string
   readonly version: string
@@ -34,7 +38,7 @@ export interface DaemonCommand {
 
 /** Resolves when it has stopped. @throws DaemonError, StoreError */
 export async function runDaemon(command: DaemonCommand): Promise<void> {
-  const { environment, executable, findPlugin, plugins, version } = command
+  const { environment, executable, findPlugin, metricsAddress, plugins, version } = command
   const socketPath = socketPathOf(environment, command.socketPath)
   const log = openDaemonLog(environment)
   const background = {
@@ -53,9 +57,13 @@ export async function runDaemon(command: DaemonCommand): Promise<void> {
     plugins,
     findPlugin,
     path,
+    listDataDirs: () => listDataDirs(ports),
+    metricsAddress,
   })
   logRecovery(log, recovery)
   command.print(`podwire ${version}: serving ${socketPath}`)
+  if (metricsAddress !== undefined)
+    log.info({ ...metricsAddress }, 'metrics are told to whoever reaches this address')
   log.info({ signal: await command.stopped }, 'stopping')
   await daemon.stop()
   log.info({}, 'stopped')

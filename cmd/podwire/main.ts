@@ -8,6 +8,7 @@ import type { Outcome } from '../../lib/cni/skel.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import type { Log } from '../../lib/log/log.ts'
 import { findNative } from '../../lib/native/native.ts'
+import type { DaemonOptions } from './command.ts'
 import { findPlugin, PLUGIN_NAMES, PLUGINS, UPSTREAM_NAMES } from './registry.ts'
 import { readAll, writeAll } from './stdio.ts'
 import { version } from './version.ts'
@@ -99,14 +100,14 @@ function showProgress(text: string): void {
   if (process.stderr.isTTY && performance.now() > PATIENCE_MS) process.stderr.write(`\r\u001b[K${text}`)
 }
 
-async function runDaemon(socketPath: string | undefined): Promise<void> {
+async function runDaemon(given: DaemonOptions): Promise<void> {
   const { runDaemon: run, THREADS } = await import('./daemon.ts')
   process.env['UV_THREADPOOL_SIZE'] ??= String(THREADS)
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve)
   })
   await run({
-    socketPath,
+    ...given,
     environment: process.env,
     executable: process.execPath,
     version,

@@ -12,6 +12,7 @@ import type { Ports } from '../host/ports.ts'
 import { loadNative } from '../native/native.ts'
 import { makeScene } from '../testing/scene.ts'
 import { CallService, NO_DAEMON } from './call-service.ts'
+import { LoopStretches } from './loop-stretches.ts'
 import { CallMetrics } from './metrics.ts'
 import type { Call } from './protocol.ts'
 import type { SteppedCall } from './steps.ts'
@@ -79,11 +80,13 @@ function start(t: Test) {
   }
   const metrics = new CallMetrics(() => 0)
   const stepped: SteppedCall[] = []
+  const stretches = new LoopStretches(() => 0)
   const service = new CallService({
     ports: { ...makeScene().ports, log },
     locks,
     findPlugin: (name) => (name === 'test' || name === plugin.name ? plugin : undefined),
     metrics,
+    stretches,
     netns: NETNS,
     identify: (path) => FILES[path] ?? '-',
     stateDir: '/run/podwire',
@@ -92,7 +95,7 @@ function start(t: Test) {
     onSteps: (call) => stepped.push(call),
   })
   t.teardown(() => others.close())
-  return { plugin, service, metrics, locks, others, logged, stepped }
+  return { plugin, service, metrics, stretches, locks, others, logged, stepped }
 }
 
 function callOf(
@@ -329,7 +332,7 @@ test('a plugin has its own log and delegates, and everything else of the daemon'
   ports.close()
   t.strictSame(ports.attachments.list(), [], 'the stores stay open')
   t.equal(ports.bootId, 'boot-1')
-  t.strictSame(ports.kernel.host, ports.kernel.host)
+  t.equal(ports.kernel.host.inode, makeScene().ports.kernel.host.inode)
   resolve({})
   await answer
 })

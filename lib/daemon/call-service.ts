@@ -10,16 +10,23 @@ import type { Ports } from '../host/ports.ts'
 import { stateDirOf } from '../host/state-dir.ts'
 import { callFields } from '../log/log.ts'
 import { CallQueue, type QueueState } from './call-queue.ts'
-import type { CallMetrics } from './metrics.ts'
+import { CallWatch } from './call-watch.ts'
+import type { LoopStretches } from './loop-stretches.ts'
+import { type CallMetrics, type FallbackReason, verbOf } from './metrics.ts'
 import { type Call, NOTHING, PLACES } from './protocol.ts'
 import type { Answer, Client, Service } from './server.ts'
 import { type Step, type SteppedCall, steppedPorts } from './steps.ts'
+import { portsOfCall } from './timed-ports.ts'
+import { STEP } from './timed-steps.ts'
 
 export interface CallServiceOptions {
   readonly ports: Ports
+  /** Told which stores of leases calls have opened. */
+  readonly onLeases?: (dataDir: string) => void
   readonly locks: CallLocks
   readonly findPlugin: (name: string) => Plugin<Ports> | undefined
   readonly metrics: CallMetrics
+  readonly stretches: LoopStretches
   /** The text of our link /proc/self/ns/net: a caller in another network means another node. */
   readonly netns: string
   /** Device and inode of what is behind a path here, as in the call. */
@@ -66,39 +73,58 @@ export class CallService implements Service {
   }
 
   async answer(call: Call, client: Client): Promise<Answer> {
-    const plugin = this.#options.findPlugin(call.plugin)
-    const why = plugin === undefined ? `no plugin is called "${call.plugin}"` : this.#obstacle(call)
-    if (plugin === undefined || why !== undefined) return this.#refuse(call, why ?? '')
+    const { metrics, stretches, findPlugin } = this.#options
+    const plugin = findPlugin(call.plugin)
+    const holding = { verb: verbOf(call), plugin: plugin?.name ?? 'other' }
+    stretches.enter(holding)
+    if (plugin === undefined)
+      return this.#refuse(call, ['unknown_plugin', `no plugin is called "${call.plugin}"`])
+    const obstacle = this.#obstacle(call)
+    if (obstacle !== undefined) return this.#refuse(call, obstacle)
     const key = callKey(plugin.name, call.environment)
+    const watch = new CallWatch({ holding, stretches, refusals: metrics })
     const beganAt = performance.now()
     const text = key && `${key.plugin} ${key.containerId} ${key.ifname}`
-    const answer = await this.#queue.run(text, () => this.#run(call, { plugin, key, client }))
+    const answer = await this.#queue.run(text, () => {
+      stretches.enter(holding)
+      watch.add(STEP.queue, performance.now() - beganAt)
+      return this.#run(call, { plugin, key, client, watch })
+    })
+    if (client.isGone) metrics.countAbandoned()
     if ('refusal' in answer) return answer
-    this.#options.metrics.count(plugin.name, call, { answer, durationMs: performance.now() - beganAt })
+    const durationMs = performance.now() - beganAt
+    metrics.count(plugin.name, call, { answer, durationMs, stepsMs: watch.spentMs })
     return answer
+  }
+
+  refused(reason: FallbackReason, why: string): void {
+    this.#options.metrics.countRefusal(reason, why)
   }
 
   serveHttp(socket: Socket): void {
     this.#options.serveHttp(socket)
   }
 
-  #obstacle({ netns, places, environment }: Call): string | undefined {
+  #obstacle({ netns, places, environment }: Call): Obstacle | undefined {
     const { stateDir, identify } = this.#options
-    if (this.#isDraining && environment['CNI_COMMAND'] === 'ADD') return 'the daemon is stopping'
+    if (this.#isDraining && environment['CNI_COMMAND'] === 'ADD')
+      return ['stopping', 'the daemon is stopping']
     if (netns !== this.#options.netns)
-      return `the caller is in ${netns}, the daemon in ${this.#options.netns}`
+      return ['other_network', `the caller is in ${netns}, the daemon in ${this.#options.netns}`]
     const paths = [...PLACES, environment['CNI_NETNS'] ?? '']
     const other = paths.find((path, i) => places[i] !== (path === '' ? NOTHING : identify(path)))
-    if (other !== undefined) return `${other} is something else to the caller`
-    if (stateDirOf(environment) !== stateDir) return 'the caller has another PODWIRE_STATE_DIR'
-    if (environment['PODWIRE_LOG'] || environment['PODWIRE_TRACE']) return 'the caller wants a log of its own'
+    if (other !== undefined) return ['other_files', `${other} is something else to the caller`]
+    if (stateDirOf(environment) !== stateDir)
+      return ['other_state', 'the caller has another PODWIRE_STATE_DIR']
+    if (environment['PODWIRE_LOG'] || environment['PODWIRE_TRACE'])
+      return ['own_log', 'the caller wants a log of its own']
     return hasRelativePath(environment)
-      ? 'the caller’s paths are relative to its working directory'
+      ? ['relative_path', 'the caller’s paths are relative to its working directory']
       : undefined
   }
 
-  #refuse(call: Call, why: string): Answer {
-    this.#options.metrics.countRefusal(why)
+  #refuse(call: Call, [reason, why]: Obstacle): Answer {
+    this.#options.metrics.countRefusal(reason, why)
     this.#options.ports.log.info(
       { plugin: call.plugin, ...callFields(call.environment), why },
       'left to the caller',
@@ -111,8 +137,8 @@ export class CallService implements Service {
     const { key, client } = running
     // It was given up before it began; its caller does it itself, or has no use for it.
     if (client.isGone) return { refusal: 'the caller is gone' }
-    const why = key && whyLocked(locks, key)
-    if (why !== undefined) return this.#refuse(call, why)
+    const obstacle = key && whyLocked(locks, key)
+    if (obstacle !== undefined) return this.#refuse(call, obstacle)
     try {
       return await this.#invoke(call, running)
     } finally {
@@ -120,19 +146,31 @@ export class CallService implements Service {
     }
   }
 
-  async #invoke(call: Call, { plugin }: Running): Promise<Answer> {
-    const { ports, version, onSteps } = this.#options
+  async #invoke(call: Call, { plugin, watch }: Running): Promise<Answer> {
+    const { ports, version, onLeases, onSteps } = this.#options
     const environment = { ...call.environment, [NO_DAEMON]: '1' }
     const log = ports.log.child({ plugin: call.plugin, ...callFields(environment) })
     const stderr = new Beginning(MAX_STDERR_BYTES)
     const exec = lazyDelegateExec({ stderr: (chunk) => stderr.add(chunk) })
-    const own = portsOfCall(ports, { log, delegates: { ...ports.delegates, exec } })
+    const leases = (dataDir: string) => {
+      const store = ports.leases(dataDir)
+      onLeases?.(dataDir)
+      return store
+    }
+    const own = portsOfCall(ports, { log, delegates: { ...ports.delegates, exec }, leases }, watch)
     const steps: Step[] = []
     const watched = onSteps === undefined ? own : steppedPorts(own, (step) => steps.push(step))
     const invocation = { environment, readStdin: () => call.stdin }
     const beganAt = performance.now()
-    const outcome = await invoke(plugin, watched, invocation, { version, name: call.plugin })
-    const durationMs = Math.round((performance.now() - beganAt) * 1000) / 1000
+    // The ports are asked for when all that the caller said has been read.
+    const afterParsing = () => {
+      watch.add(STEP.parse, performance.now() - beganAt)
+      return watched
+    }
+    const outcome = await invoke(plugin, afterParsing, invocation, { version, name: call.plugin })
+    const totalMs = performance.now() - beganAt
+    watch.finish(totalMs)
+    const durationMs = Math.round(totalMs * 1000) / 1000
     onSteps?.({ plugin: plugin.name, call, hasFailed: outcome.exitStatus !== 0, durationMs, steps })
     if (outcome.exitStatus === 0) log.info({ durationMs }, 'done')
     else log.error({ durationMs, answer: outcome.stdout }, 'refused')
@@ -140,37 +178,22 @@ export class CallService implements Service {
   }
 }
 
+/** Why the caller must make the call itself: in a word, and for people. */
+type Obstacle = readonly [reason: FallbackReason, why: string]
+
 interface Running {
+  readonly watch: CallWatch
   readonly plugin: Plugin<Ports>
   readonly key: CallKey | undefined
   readonly client: Client
 }
 
-/** The daemon's ports, with what is the call's own in their place. */
-function portsOfCall(ports: Ports, own: Pick<Ports, 'log' | 'delegates'>): Ports {
-  return {
-    ...own,
-    kernel: ports.kernel,
-    get attachments() {
-      return ports.attachments
-    },
-    leases: (dataDir) => ports.leases(dataDir),
-    files: ports.files,
-    clock: ports.clock,
-    random: ports.random,
-    get bootId() {
-      return ports.bootId
-    },
-    close: () => undefined,
-  }
-}
-
 /** @returns undefined when the lock is had */
-function whyLocked(locks: CallLocks, key: CallKey): string | undefined {
+function whyLocked(locks: CallLocks, key: CallKey): Obstacle | undefined {
   try {
-    return locks.acquire(key) ? undefined : 'another process is at this attachment'
+    return locks.acquire(key) ? undefined : ['locked', 'another process is at this attachment']
   } catch (error) {
-    return `its lock cannot be had: ${error instanceof Error ? error.message : String(error)}`
+    return ['no_lock', `its lock cannot be had: ${error instanceof Error ? error.message : String(error)}`]
   }
 }
 

@@ -3,13 +3,14 @@
 import { once } from 'node:events'
 import { mkdtempSync, readlinkSync, rmSync, statSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
-import { connect } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import type { Plugin } from '../cni/plugin.ts'
 import { SPEC_VERSIONS } from '../cni/versions.ts'
 import type { Ports } from '../host/ports.ts'
+import { StoreError } from '../state/store-error.ts'
 import { makeScene } from '../testing/scene.ts'
 import { Daemon, type DaemonOptions } from './daemon.ts'
 import { decodeOutcome, encodeCall, HEADER_BYTES, KIND, NOTHING, PLACES, readHeader } from './protocol.ts'
@@ -35,6 +36,7 @@ function optionsOf(t: Test): DaemonOptions {
     plugins: [plugin],
     findPlugin: (name) => (name === plugin.name ? plugin : undefined),
     path: ['/opt/cni/bin'],
+    listDataDirs: () => [],
   }
 }
 
@@ -98,7 +100,7 @@ test('a daemon takes back what is half made, serves, counts and stops', async (t
   t.equal(await get(options, '/readyz'), '200 ok\n')
   t.match(
     await get(options, '/metrics'),
-    /\npodwire_calls_total\{plugin="cni-test",verb="DEL",result="success"\} 1\n/,
+    /\npodwire_calls_total\{plugin="cni-test",verb="DEL",code="0"\} 1\n/,
   )
   t.match(daemon.status(), {
     version: '1.2.3',
@@ -133,6 +135,48 @@ test('a daemon serves who means the same by a path, and no other; no path is its
   // ENOTDIR, and ENAMETOOLONG.
   t.match(await del(options, '/proc/version/x', NOTHING), { exitStatus: 0 })
   t.match(await del(options, `/${'x'.repeat(5000)}`, NOTHING), { exitStatus: 0 })
+})
+
+test('a daemon tells its figures on a port, if asked to, and does not start without it', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  const { port } = other.address() as AddressInfo
+  const options = { ...optionsOf(t), metricsAddress: { host: '127.0.0.1', port } }
+  await t.rejects(Daemon.start(options), { code: 'EADDRESS', message: /EADDRINUSE/ })
+  other.close()
+  await once(other, 'close')
+  const elsewhere = { ...optionsOf(t), metricsAddress: options.metricsAddress }
+  const { daemon } = await Daemon.start(elsewhere)
+  await del(elsewhere, '', NOTHING)
+  const page = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  t.match(page, /^podwire_ready 1$/m)
+  t.match(page, /^podwire_attachments 0$/m)
+  t.match(page, /^podwire_step_duration_seconds_count\{verb="DEL",step="record"\} 1$/m)
+  t.match(page, /^podwire_loop_stretch_seconds_count\{verb="DEL"\} \d+$/m)
+  await daemon.stop()
+  await t.rejects(fetch(`http://127.0.0.1:${port}/healthz`))
+})
+
+test('figures that no store can be read for are left out, and the others told', async (t) => {
+  const options = optionsOf(t)
+  const { attachments } = options.ports
+  const why = { operation: 'read', path: '/x', why: 'broken', remedy: '' }
+  let isBroken = false
+  const ports = Object.create(options.ports, {
+    attachments: {
+      get: () => {
+        if (isBroken) throw new StoreError('EIO', why)
+        return attachments
+      },
+    },
+  })
+  const { daemon } = await Daemon.start({ ...options, ports })
+  t.teardown(() => daemon.stop())
+  isBroken = true
+  const page = await get(options, '/metrics')
+  t.match(page, /^200 /)
+  t.notMatch(page, /^podwire_attachments /m)
+  t.match(page, /^podwire_scrape_errors_total 1$/m)
 })
 
 test('a stop waits for what was put off', async (t) => {

@@ -1,15 +1,20 @@
 // The daemon's life: it takes back what a crash left half made, listens, says that it is ready, serves; when told to
 // stop it attaches nothing new, finishes what runs, and ends.
 
-import { readdirSync, readlinkSync, statSync } from 'node:fs'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { readlinkSync, statSync } from 'node:fs'
 import type { Plugin } from '../cni/plugin.ts'
 import { CallLocks, LOCKS_FILE } from '../host/call-lock.ts'
 import type { Ports } from '../host/ports.ts'
 import { loadNative } from '../native/native.ts'
+import { StoreError } from '../state/store-error.ts'
 import { CallService } from './call-service.ts'
-import { createHttpEndpoint } from './http.ts'
-import { CallMetrics, formatMetrics } from './metrics.ts'
+import { createHttpEndpoint, type HttpPages } from './http.ts'
+import { LoopDelay } from './loop-delay.ts'
+import { LoopStretches } from './loop-stretches.ts'
+import { countOpenFiles, formatMetrics } from './metric-families.ts'
+import { CallMetrics } from './metrics.ts'
+import { type MetricsAddress, MetricsPort } from './metrics-port.ts'
+import { type PoolFigure, PoolFigures } from './pool-figures.ts'
 import { NOTHING } from './protocol.ts'
 import { type Recovery, recover } from './recover.ts'
 import { DaemonServer } from './server.ts'
@@ -23,6 +28,10 @@ export interface DaemonOptions {
   readonly findPlugin: (name: string) => Plugin<Ports> | undefined
   /** Where plugins of others are found when there is no caller to say so: as CNI_PATH. */
   readonly path: readonly string[]
+  /** Where pods' leases are, as far as it can be known at the start. */
+  readonly listDataDirs: () => readonly string[]
+  /** A port for the counters; else they are on the socket only. */
+  readonly metricsAddress?: MetricsAddress | undefined
 }
 
 /** As native/shim.c does: what cannot be looked at (ELOOP, ENAMETOOLONG, …) is nothing. */
@@ -35,18 +44,18 @@ function identify(path: string): string {
   }
 }
 
-/** How often the event loop is looked at, which an idle daemon pays for. */
-const DELAY_RESOLUTION_MS = 20
-const NS_PER_SECOND = 1e9
-
 export class Daemon {
   readonly #options: DaemonOptions
   readonly #locks: CallLocks
   readonly #service: CallService
   readonly #server: DaemonServer
   readonly #metrics: CallMetrics
-  readonly #delay: ReturnType<typeof monitorEventLoopDelay>
+  readonly #delay = new LoopDelay()
+  readonly #stretches: LoopStretches
+  readonly #pools: PoolFigures
   readonly #startedAtMs: number
+  #metricsPort: MetricsPort | undefined
+  #scrapeErrors = 0
   #isReady = false
 
   private constructor(options: DaemonOptions) {
@@ -56,18 +65,16 @@ export class Daemon {
     this.#startedAtMs = ports.clock.nowMs()
     this.#locks = CallLocks.open(`${stateDir}/${LOCKS_FILE}`, lockByte)
     this.#metrics = new CallMetrics(() => ports.clock.nowMs())
-    this.#delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS })
-    const serveHttp = createHttpEndpoint({
-      isReady: () => this.isReady,
-      status: () => this.status(),
-      metrics: () => formatMetrics(this.#metrics, this.#gauges()),
-    })
-    const { metrics, locks } = { metrics: this.#metrics, locks: this.#locks }
+    this.#stretches = new LoopStretches(() => ports.clock.nowMs())
+    this.#pools = new PoolFigures(ports)
+    const serveHttp = createHttpEndpoint({ ...this.#pages, status: () => this.status() })
     this.#service = new CallService({
       ports,
-      locks,
+      onLeases: (dataDir) => this.#pools.addDataDir(dataDir),
+      locks: this.#locks,
       findPlugin,
-      metrics,
+      metrics: this.#metrics,
+      stretches: this.#stretches,
       netns: readlinkSync('/proc/self/ns/net'),
       identify,
       stateDir,
@@ -92,50 +99,92 @@ export class Daemon {
     this.#service.drain()
     await this.#server.close()
     await this.#options.ports.kernel.finish()
-    this.#delay.disable()
+    await this.#metricsPort?.close()
+    this.#delay.stop()
     this.#locks.close()
     this.#options.ports.close()
   }
 
   status(): object {
     const { version, socketPath, ports } = this.#options
-    const { attachments: _, ...gauges } = this.#gauges()
+    this.#enterPage()
     return {
       version,
       pid: process.pid,
       socket: socketPath,
       ready: this.isReady,
       startedAt: new Date(this.#startedAtMs).toISOString(),
-      attachments: ports.attachments.list().length,
-      ...gauges,
-      calls: this.#metrics.calls.map(({ buckets: _, ...call }) => call),
+      attachments: ports.attachments.count(),
+      ...this.#service.queue,
+      residentBytes: process.memoryUsage.rss(),
+      openFiles: countOpenFiles(),
+      eventLoopDelayMaxMs: this.#delay.maxMs,
+      longestStretches: this.#stretches.longest,
+      calls: this.#metrics.calls,
       leftToCaller: this.#metrics.refusals,
+      abandoned: this.#metrics.abandoned,
       lastErrors: this.#metrics.errors,
     }
   }
 
   /** The socket comes last: a caller that finds it is served. The lock comes with it, and keeps a second daemon out. */
   async #start(): Promise<Recovery> {
-    const { ports, plugins, path } = this.#options
+    const { ports, plugins, path, metricsAddress, listDataDirs } = this.#options
     this.#server.lock()
+    if (metricsAddress !== undefined) this.#metricsPort = await MetricsPort.open(metricsAddress, this.#pages)
     const recovery = await recover(ports, { plugins, locks: this.#locks, path })
+    for (const dataDir of listDataDirs()) this.#pools.addDataDir(dataDir)
     await this.#server.listen()
-    this.#delay.enable()
+    this.#delay.start()
     this.#isReady = true
     return recovery
   }
 
-  #gauges() {
-    const { running, waiting } = this.#service.queue
-    const eventLoopDelayMaxSeconds = this.#delay.max / NS_PER_SECOND
-    this.#delay.reset()
-    return {
-      running,
-      waiting,
-      attachments: this.#options.ports.attachments.list().length,
-      residentBytes: process.memoryUsage.rss(),
-      eventLoopDelayMaxSeconds,
-      openFiles: readdirSync('/proc/self/fd').length,
+  get #pages(): HttpPages {
+    return { isReady: () => this.isReady, metrics: () => this.#formatMetrics() }
+  }
+
+  #enterPage(): void {
+    this.#stretches.enter({ verb: 'page', plugin: '' })
+  }
+
+  async #formatMetrics(): Promise<string> {
+    const { version } = this.#options
+    const pools = await this.#readPools()
+    this.#enterPage()
+    return formatMetrics({
+      version,
+      isReady: this.isReady,
+      ...this.#service.queue,
+      attachments: this.#countAttachments(),
+      pools,
+      scrapeErrors: this.#scrapeErrors,
+      startedAtMs: this.#startedAtMs,
+      metrics: this.#metrics,
+      delay: this.#delay,
+      stretches: this.#stretches,
+    })
+  }
+
+  /** A store that cannot be read keeps nobody from the other figures. */
+  async #readPools(): Promise<readonly PoolFigure[]> {
+    try {
+      return await this.#pools.read()
+    } catch (error) {
+      return this.#unreadable(error) ?? []
     }
+  }
+
+  #countAttachments(): number | undefined {
+    try {
+      return this.#options.ports.attachments.count()
+    } catch (error) {
+      return this.#unreadable(error)
+    }
+  }
+
+  #unreadable(error: unknown): undefined {
+    if (!(error instanceof StoreError)) throw error
+    this.#scrapeErrors++
   }
 }

@@ -1,6 +1,7 @@
 import { test } from 'tap'
-import { CallMetrics, formatMetrics, type Gauges } from './metrics.ts'
+import { CallMetrics } from './metrics.ts'
 import type { Call, Outcome } from './protocol.ts'
+import { STEP } from './timed-steps.ts'
 
 const callOf = (command: string | undefined, containerId = 'pod-1'): Call => ({
   plugin: 'bridge',
@@ -13,20 +14,11 @@ const callOf = (command: string | undefined, containerId = 'pod-1'): Call => ({
   stdin: '',
 })
 const DONE: Outcome = { exitStatus: 0, stdout: '', stderr: '' }
-const failed = (msg: string): Outcome => ({
+const failed = (msg: string, code = 7): Outcome => ({
   exitStatus: 1,
-  stdout: JSON.stringify({ cniVersion: '1.1.0', code: 7, msg }),
+  stdout: JSON.stringify({ cniVersion: '1.1.0', code, msg }),
   stderr: '',
 })
-const GAUGES: Gauges = {
-  running: 1,
-  waiting: 2,
-  attachments: 3,
-  residentBytes: 4_096,
-  eventLoopDelayMaxSeconds: 0.005,
-  openFiles: 6,
-}
-
 function counted(): CallMetrics {
   const metrics = new CallMetrics(() => 0)
   const rows: [plugin: string, command: string, answer: Outcome, durationMs: number][] = [
@@ -40,25 +32,78 @@ function counted(): CallMetrics {
   return metrics
 }
 
-test('CallMetrics counts by plugin, verb and result, each call in every bucket that is long enough', (t) => {
-  t.strictSame(counted().calls, [
+test('CallMetrics counts by plugin, verb and result, and how long they took', (t) => {
+  const { calls, samples } = counted()
+  t.strictSame(calls, [
     {
       plugin: 'cni-bridge',
       verb: 'ADD',
       succeeded: 2,
       failed: 1,
       totalMs: 6002,
-      buckets: [1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2],
+      p99Ms: 15_000,
+      perMinute: 0.6,
     },
-    {
-      plugin: 'cni-bridge',
-      verb: 'DEL',
-      succeeded: 1,
-      failed: 0,
-      totalMs: 100,
-      buckets: [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1],
-    },
+    { plugin: 'cni-bridge', verb: 'DEL', succeeded: 1, failed: 0, totalMs: 100, p99Ms: 100, perMinute: 0.2 },
   ])
+  t.strictSame(samples.podwire_calls_total, [
+    { labels: ['cni-bridge', 'ADD', '0'], value: 2 },
+    { labels: ['cni-bridge', 'ADD', '7'], value: 1 },
+    { labels: ['cni-bridge', 'DEL', '0'], value: 1 },
+  ])
+  t.match(samples.podwire_call_duration_seconds, [
+    {
+      labels: ['cni-bridge', 'ADD'],
+      value: { counts: [1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0], sum: 6.002 },
+    },
+    { labels: ['cni-bridge', 'DEL'], value: { sum: 0.1 } },
+  ])
+  t.end()
+})
+
+test('CallMetrics tells of each step that a call needed', (t) => {
+  const metrics = new CallMetrics(() => 0)
+  const stepsMs: (number | undefined)[] = []
+  stepsMs[STEP.links] = 2
+  metrics.count('p', callOf('ADD'), { answer: DONE, durationMs: 5, stepsMs })
+  metrics.count('p', callOf('ADD'), { answer: DONE, durationMs: 5 })
+  t.match(metrics.samples.podwire_step_duration_seconds, [
+    { labels: ['ADD', 'links'], value: { sum: 0.002 } },
+  ])
+  t.equal(metrics.samples.podwire_step_duration_seconds.length, 1)
+  t.end()
+})
+
+test('CallMetrics tells how many calls a minute there were lately', (t) => {
+  let nowMs = Date.UTC(2026, 0, 1)
+  const metrics = new CallMetrics(() => nowMs)
+  const rate = () => metrics.calls[0]?.perMinute
+  for (let i = 0; i < 10; i++) metrics.count('p', callOf('ADD'), { answer: DONE, durationMs: 1 })
+  t.equal(rate(), 2)
+  nowMs += 4 * 60_000
+  t.equal(rate(), 2)
+  nowMs += 60_000
+  t.equal(rate(), 0)
+  metrics.count('p', callOf('ADD'), { answer: DONE, durationMs: 1 })
+  t.equal(rate(), 0.2)
+  nowMs -= 3_600_000 // the clock was put right
+  t.equal(rate(), 0.2)
+  t.end()
+})
+
+test('what callers, kernels and plugins of others make up is told under few labels', (t) => {
+  const metrics = new CallMetrics(() => 0)
+  for (let i = 0; i < 1000; i++) {
+    metrics.count('p', callOf(`verb ${i}`), { answer: failed('no', 10_000 + i), durationMs: 1 })
+    metrics.kernelRefused('ip link add', `E${i}`)
+    metrics.storeRefused(`operation ${i}`, 'EIO')
+  }
+  const { samples } = metrics
+  t.strictSame(samples.podwire_calls_total, [{ labels: ['p', 'other', 'other'], value: 1000 }])
+  for (const name of ['podwire_kernel_errors_total', 'podwire_store_errors_total'] as const) {
+    t.equal(samples[name].length, 101)
+    t.strictSame(samples[name].at(-1), { labels: ['other', 'other'], value: 900 })
+  }
   t.end()
 })
 
@@ -97,88 +142,16 @@ test('CallMetrics keeps the latest errors, and no more', (t) => {
 
 test('CallMetrics counts refusals by reason, however many reasons callers think of', (t) => {
   const metrics = new CallMetrics(() => 0)
-  metrics.countRefusal('the daemon is stopping')
-  for (let i = 0; i < 1000; i++) metrics.countRefusal(`no plugin is called "${i}"`)
-  metrics.countRefusal('the daemon is stopping')
+  metrics.countRefusal('stopping', 'the daemon is stopping')
+  for (let i = 0; i < 1000; i++) metrics.countRefusal('unknown_plugin', `no plugin is called "${i}"`)
+  metrics.countRefusal('stopping', 'the daemon is stopping')
+  metrics.countRefusal('bad_request', 'this is no frame')
   t.match(metrics.refusals, { 'the daemon is stopping': 2, 'no plugin is called "0"': 1, other: 981 })
   t.equal(Object.keys(metrics.refusals).length, 21)
-  t.match(formatMetrics(metrics, GAUGES), '\npodwire_refused_total 1002\n')
-  t.end()
-})
-
-test('formatMetrics prints Prometheus’ text', (t) => {
-  const metrics = counted()
-  metrics.countRefusal('a "reason"\n')
-  t.equal(
-    formatMetrics(metrics, GAUGES),
-    `# HELP podwire_calls_total CNI calls served.
-# TYPE podwire_calls_total counter
-podwire_calls_total{plugin="cni-bridge",verb="ADD",result="success"} 2
-podwire_calls_total{plugin="cni-bridge",verb="ADD",result="error"} 1
-podwire_calls_total{plugin="cni-bridge",verb="DEL",result="success"} 1
-podwire_calls_total{plugin="cni-bridge",verb="DEL",result="error"} 0
-# HELP podwire_call_duration_seconds From request to answer.
-# TYPE podwire_call_duration_seconds histogram
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="ADD",le="0.0005"} 1
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="ADD",le="0.001"} 1
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="ADD",le="0.002"} 2
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="ADD",le="0.003"} 2
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="ADD",le="0.005"} 2
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="ADD",le="0.01"} 2
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="ADD",le="0.02"} 2
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="ADD",le="0.05"} 2
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="ADD",le="0.1"} 2
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="ADD",le="0.5"} 2
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="ADD",le="5"} 2
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="ADD",le="+Inf"} 3
-podwire_call_duration_seconds_sum{plugin="cni-bridge",verb="ADD"} 6.002
-podwire_call_duration_seconds_count{plugin="cni-bridge",verb="ADD"} 3
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="DEL",le="0.0005"} 0
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="DEL",le="0.001"} 0
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="DEL",le="0.002"} 0
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="DEL",le="0.003"} 0
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="DEL",le="0.005"} 0
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="DEL",le="0.01"} 0
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="DEL",le="0.02"} 0
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="DEL",le="0.05"} 0
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="DEL",le="0.1"} 1
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="DEL",le="0.5"} 1
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="DEL",le="5"} 1
-podwire_call_duration_seconds_bucket{plugin="cni-bridge",verb="DEL",le="+Inf"} 1
-podwire_call_duration_seconds_sum{plugin="cni-bridge",verb="DEL"} 0.1
-podwire_call_duration_seconds_count{plugin="cni-bridge",verb="DEL"} 1
-# HELP podwire_refused_total Calls left to the caller.
-# TYPE podwire_refused_total counter
-podwire_refused_total 1
-# HELP podwire_calls_running Calls in work.
-# TYPE podwire_calls_running gauge
-podwire_calls_running 1
-# HELP podwire_calls_waiting Calls that wait for their turn.
-# TYPE podwire_calls_waiting gauge
-podwire_calls_waiting 2
-# HELP podwire_attachments Attachments on this node.
-# TYPE podwire_attachments gauge
-podwire_attachments 3
-# HELP podwire_event_loop_delay_max_seconds Longest since last asked.
-# TYPE podwire_event_loop_delay_max_seconds gauge
-podwire_event_loop_delay_max_seconds 0.005
-# HELP process_resident_memory_bytes Resident memory.
-# TYPE process_resident_memory_bytes gauge
-process_resident_memory_bytes 4096
-# HELP process_open_fds Open file descriptors.
-# TYPE process_open_fds gauge
-process_open_fds 6
-`,
-  )
-  t.end()
-})
-
-test('every line of the text is a comment, or a sample with proper labels', (t) => {
-  const metrics = counted()
-  metrics.count('cni-bridge', callOf('x="\\\n'), { answer: DONE, durationMs: 1 })
-  const label = '[a-z]+="[a-zA-Z0-9.+-]*"'
-  const sample = new RegExp(`^[a-z_]+(\\{${label}(,${label})*\\})? [0-9.e+-]+$`)
-  for (const line of formatMetrics(metrics, GAUGES).trimEnd().split('\n'))
-    t.ok(line.startsWith('# HELP ') || line.startsWith('# TYPE ') || sample.test(line), line)
+  t.strictSame(metrics.samples.podwire_fallbacks_total, [
+    { labels: ['stopping'], value: 2 },
+    { labels: ['unknown_plugin'], value: 1000 },
+    { labels: ['bad_request'], value: 1 },
+  ])
   t.end()
 })

@@ -44,8 +44,9 @@ class TestService implements Service {
   readonly serveHttp = createHttpEndpoint({
     isReady: () => false,
     status: () => this.status(),
-    metrics: () => 'podwire 1\n',
+    metrics: async () => 'podwire 1\n',
   })
+  readonly refusals: string[] = []
 
   answer(call: Call, client: Client): Promise<Answer> {
     const { promise, resolve } = Promise.withResolvers<Answer>()
@@ -54,6 +55,10 @@ class TestService implements Service {
     if (reader === undefined) this.#asks.push(ask)
     else reader(ask)
     return promise
+  }
+
+  refused(reason: string): void {
+    this.refusals.push(reason)
   }
 
   next(): Promise<Ask> {
@@ -276,12 +281,13 @@ test('what is no call is refused with the reason', async (t) => {
       'daemon protocol: a call ends within its strings',
     ],
   ]
-  const { open } = await start(t)
+  const { open, service } = await start(t)
   for (const [what, bytes, why] of rows) {
     const client = await open()
     client.write(bytes)
     t.equal(await client.hear(), refusal(why), what)
     t.equal(await client.hear(), 'end', what)
+    t.equal(service.refusals.pop(), 'bad_request')
   }
 })
 
@@ -295,6 +301,7 @@ test('a client that does not say what it wants is given up, and others are serve
   const { client: good, ask } = await openServed(service, open)
   for (const client of [silent, halfHeader, halfBody])
     t.equal(await client.hear(), refusal('the request did not come in time'))
+  t.strictSame(service.refusals, ['slow_request', 'slow_request', 'slow_request'])
   ask.answer(DONE)
   t.match(await good.hear(), /^outcome /, 'a call may take longer than a request')
 })
@@ -306,6 +313,7 @@ test('one client more than fits is refused, and fits when another has gone', asy
   const ask = await service.next()
   const second = await open()
   t.equal(await second.hear(), refusal('1 clients are being served'))
+  t.strictSame(service.refusals, ['too_many'])
   ask.answer(DONE)
   t.equal(await first.hear(), 'accepted')
   t.match(await first.hear(), /^outcome /)

@@ -6,6 +6,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { CNI_CODE, CniError, encodeError } from '../cni/errors.ts'
 import { NEWEST_VERSION } from '../cni/versions.ts'
+import type { FallbackReason } from './metrics.ts'
 import {
   type Call,
   decodeCall,
@@ -35,6 +36,8 @@ export interface Service {
   answer(call: Call, client: Client): Promise<Answer>
   /** Takes over a connection that speaks HTTP; what was read of it already is put back. */
   serveHttp(socket: Socket): void
+  /** A client was refused before its call was known. */
+  refused(reason: FallbackReason, why: string): void
 }
 
 export interface ServerOptions {
@@ -48,7 +51,7 @@ export interface ServerOptions {
 }
 
 export class DaemonError extends Error {
-  readonly code: 'ERUNNING' | 'EPATH'
+  readonly code: 'ERUNNING' | 'EPATH' | 'EADDRESS'
 
   constructor(code: DaemonError['code'], message: string, options?: ErrorOptions) {
     super(`${code}: ${message}`, options)
@@ -141,13 +144,14 @@ export class DaemonServer {
       return running.finally(() => this.#running.delete(running))
     },
     serveHttp: (socket) => this.#service.serveHttp(socket),
+    refused: (reason, why) => this.#service.refused(reason, why),
   }
 
   #accept(socket: Socket): void {
     const { maxClients = MAX_CLIENTS, requestTimeoutMs = REQUEST_TIMEOUT_MS } = this.#options
     const session = new Session(socket, this.#tracked, requestTimeoutMs)
     if (this.#sessions.size >= maxClients) {
-      session.refuse(`${maxClients} clients are being served`)
+      session.refuse('too_many', `${maxClients} clients are being served`)
       return
     }
     this.#sessions.add(session)
@@ -194,7 +198,8 @@ class Session implements Client {
   }
 
   begin(): void {
-    this.#timer = setTimeout(() => this.refuse('the request did not come in time'), this.#requestTimeoutMs)
+    const why = 'the request did not come in time'
+    this.#timer = setTimeout(() => this.refuse('slow_request', why), this.#requestTimeoutMs)
     this.#socket.on('data', this.#onData)
   }
 
@@ -205,10 +210,15 @@ class Session implements Client {
 
   closeIfIdle(): void {
     if (this.#isHttp) this.#socket.destroy()
-    else if (!this.#isServing && !this.#isEnding) this.refuse('the daemon is stopping')
+    else if (!this.#isServing && !this.#isEnding) this.refuse('stopping', 'the daemon is stopping')
   }
 
-  refuse(why: string): void {
+  refuse(reason: FallbackReason, why: string): void {
+    this.#service.refused(reason, why)
+    this.#refuse(why)
+  }
+
+  #refuse(why: string): void {
     const error = new CniError(CNI_CODE.tryAgainLater, `the daemon does not serve this call: ${why}`)
     this.#end(encodeRefusal(encodeError(error, NEWEST_VERSION)))
   }
@@ -222,7 +232,7 @@ class Session implements Client {
       this.#read()
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
-      this.refuse(error.message)
+      this.refuse('bad_request', error.message)
     }
   }
 
@@ -254,7 +264,7 @@ class Session implements Client {
     this.#chunks = []
     this.#socket.write(encodeFrame(KIND.accepted))
     this.#service.answer(call, this).then((answer) => {
-      if ('refusal' in answer) this.refuse(answer.refusal)
+      if ('refusal' in answer) this.#refuse(answer.refusal)
       else this.#end(encodeOutcome(answer))
     })
   }

@@ -99,6 +99,10 @@ class MemoryLeases implements LeaseTx {
     return this.listHeld(network).filter((lease) => spanContains(span, lease.address)).length
   }
 
+  findNth(network: string, span: Span, nth: number): IpAddress | undefined {
+    return this.listUsed(network, span, nth + 1)[nth]
+  }
+
   listOldest(network: string, span: Span, limit: number): Lease[] {
     return this.listHeld(network)
       .filter((lease) => spanContains(span, lease.address))

@@ -67,6 +67,7 @@ export const SQL = {
   listHeld: `${SELECT} WHERE ${HELD} AND boot_id = ? ORDER BY network, family, address`,
   listHeldOfNetwork: `${SELECT} WHERE network = ? AND ${HELD} AND boot_id = ? ORDER BY family, address`,
   countHeld: `SELECT count(*) AS count FROM leases WHERE ${SPAN} AND ${HELD} AND boot_id = ?`,
+  findNth: `SELECT address FROM leases WHERE ${SPAN} ORDER BY address LIMIT 1 OFFSET ?`,
   listOldest: `${SELECT} WHERE ${SPAN} AND ${HELD} AND boot_id = ? ORDER BY acquired_at_ms, address LIMIT ?`,
   find: `${SELECT} WHERE network = ? AND family = ? AND address = ?`,
   listUsed: `SELECT address FROM leases WHERE ${SPAN} ORDER BY address LIMIT ?`,
@@ -171,6 +172,11 @@ class SqliteLeases implements LeaseTx {
 
   countHeld(network: string, span: Span): number {
     return this.#count(SQL.countHeld, ...spanOf(network, span), this.#bootId)
+  }
+
+  findNth(network: string, span: Span, nth: number): IpAddress | undefined {
+    const row = this.#db.find<{ address: Uint8Array }>(SQL.findNth, ...spanOf(network, span), nth)
+    return row && IpAddress.fromBytes(row.address)
   }
 
   listOldest(network: string, span: Span, limit: number): Lease[] {

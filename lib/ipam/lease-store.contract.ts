@@ -134,6 +134,11 @@ export function leaseStoreContract(name: string, prepare: (t: Test) => OpenLease
       t.equal(tx.countUsed(NETWORK, SPAN), 3)
       t.equal(tx.countHeld(NETWORK, parseSpan('10.1.0.2-10.1.0.3')), 1)
       t.equal(tx.countHeld('other', SPAN), 0)
+      t.same(
+        [0, 1, 2, 3].map((nth) => String(tx.findNth(NETWORK, SPAN, nth))),
+        ['10.1.0.1', '10.1.0.2', '10.1.0.3', 'undefined'],
+      )
+      t.equal(tx.findNth('other', SPAN, 0), undefined)
       t.same(tx.listUsed(NETWORK, SPAN, 2).map(String), ['10.1.0.1', '10.1.0.2'])
       t.same(tx.listUsed(NETWORK, parseSpan('10.0.0.0/8'), 9).map(String), [
         '10.1.0.1',

@@ -73,6 +73,8 @@ export interface LeaseReader {
   /** Those held; of all networks without a name. */
   listHeld(network?: string): Lease[]
   countHeld(network: string, span: Span): number
+  /** The address of the nth lease in `span`, held or free, from 0 on: where to stop for who counts in pieces. */
+  findNth(network: string, span: Span, nth: number): IpAddress | undefined
   /** Those held in `span`, the one held longest first. */
   listOldest(network: string, span: Span, limit: number): Lease[]
   /** The pool of a range; `key` names the range and all that decides which of its addresses can be had. */

@@ -1,8 +1,8 @@
 // How full the ranges of a data directory are, as its store remembers them: no configuration is asked.
 
 import type { Lease, LeaseReader } from './lease-store.ts'
-import { capacityOf, parsePoolKey } from './range.ts'
-import { formatSpan, type Span, spansOverlap } from './span.ts'
+import { type Addresses, capacityOf, parsePoolKey } from './range.ts'
+import { formatSpan, spansOverlap } from './span.ts'
 
 export interface PoolUsage {
   readonly network: string
@@ -16,16 +16,29 @@ export interface PoolUsage {
   readonly oldest: Lease | undefined
 }
 
-/** By network, then range set, then address. Ranges that were configured otherwise since are left out. */
-export function listPoolUsage(reader: LeaseReader): PoolUsage[] {
-  const current: (Span & { network: string })[] = []
-  const usages = reader.listPools().flatMap(({ network, key, setIndex }) => {
+export interface CurrentPool {
+  readonly network: string
+  readonly setIndex: number
+  readonly range: Addresses
+}
+
+/** Those made last first. Ranges that were configured otherwise since are left out. */
+export function currentPools(reader: LeaseReader): CurrentPool[] {
+  const current: CurrentPool[] = []
+  for (const { network, key, setIndex } of reader.listPools()) {
     const range = parsePoolKey(key)
-    if (current.some((newer) => newer.network === network && spansOverlap(newer, range))) return []
-    current.push({ ...range, network })
+    const isCurrent = !current.some((newer) => newer.network === network && spansOverlap(newer.range, range))
+    if (isCurrent) current.push({ network, setIndex, range })
+  }
+  return current
+}
+
+/** By network, then range set, then address. */
+export function listPoolUsage(reader: LeaseReader): PoolUsage[] {
+  const usages = currentPools(reader).map(({ network, setIndex, range }) => {
     const used = reader.countHeld(network, range)
     const [oldest] = reader.listOldest(network, range, 1)
-    return [{ network, setIndex, range, used, total: capacityOf(range), oldest }]
+    return { network, setIndex, range, used, total: capacityOf(range), oldest }
   })
   return usages
     .sort(

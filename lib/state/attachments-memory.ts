@@ -45,6 +45,10 @@ export class MemoryAttachmentStore implements AttachmentStore {
       .map(([, row]) => structuredClone(row))
   }
 
+  count(): number {
+    return this.list().length
+  }
+
   probe(): void {}
 
   close(): void {}

@@ -39,6 +39,7 @@ const PUT = `INSERT OR REPLACE INTO attachments
   (plugin, network, container_id, ifname, netns, record, boot_id, created_at_ms, is_complete, call_id,
     pod_namespace, pod_name)
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const COUNT = 'SELECT count(*) AS count FROM attachments WHERE boot_id = ?'
 const COMPLETE = `UPDATE attachments SET is_complete = 1 WHERE ${KEY}`
 
 export class SqliteAttachmentStore implements AttachmentStore {
@@ -101,6 +102,10 @@ export class SqliteAttachmentStore implements AttachmentStore {
     return this.#db
       .read((db) => db.list<AttachmentRow>(sql, ...given.map(({ value }) => value)))
       .map(toAttachment)
+  }
+
+  count(): number {
+    return this.#db.read((db) => db.find<{ count: number }>(COUNT, this.#bootId))?.count ?? 0
   }
 
   probe(): void {

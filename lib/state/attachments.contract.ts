@@ -69,6 +69,7 @@ export function attachmentStoreContract(name: string, prepare: (t: Test) => Open
     store.delete(attachment())
     store.delete(attachment())
     t.strictSame(store.list(), [attachment({ ifname: 'net1' })])
+    t.equal(store.count(), 1)
   })
 
   test(`${name} lists by filter, in key order`, async (t) => {
@@ -94,6 +95,7 @@ export function attachmentStoreContract(name: string, prepare: (t: Test) => Open
     const store = open('boot-2')
     t.equal(store.find(attachment()), undefined)
     t.strictSame(store.list(), [])
+    t.equal(store.count(), 0)
     t.strictSame(store.list({ anyBoot: true }), [attachment()])
   })
 

@@ -44,6 +44,8 @@ export interface AttachmentStore {
   delete(key: AttachmentKey): void
   /** By plugin, network, container and interface name, in this order. */
   list(filter?: AttachmentFilter): Attachment[]
+  /** Only of this boot. */
+  count(): number
   /** Fails where `put` would; changes nothing. */
   probe(): void
   close(): void

@@ -1,0 +1,89 @@
+// How long the event loop is held at a stretch, and by what. While one callback runs, nobody else is served; with it run
+// the promises that it resolves, and those that these resolve. So a stretch begins in a callback, and ends when nothing of
+// it is left to do: a microtask asks for a tick, and ticks come when there are no more microtasks.
+
+import type { Sample } from './exposition.ts'
+import { Histogram } from './tally.ts'
+import { STEPS, type Step } from './timed-steps.ts'
+
+const BOUNDS_MS = [0.5, 1, 2, 3, 5, 10, 20, 50, 100] as const
+
+/** What holds it: the verb of a call, or a page that is asked for. */
+export interface Holding {
+  readonly verb: string
+  readonly plugin: string
+}
+
+export interface LongestStretch extends Holding {
+  readonly ms: number
+  /** Of it, by what was asked of the kernel, the stores, …; the rest is our own code. In ms. */
+  readonly steps: Readonly<Partial<Record<Step, number>>>
+  readonly at: string
+}
+
+interface Stretch {
+  readonly holding: Holding
+  readonly began: number
+  readonly stepsMs: number[]
+}
+
+export class LoopStretches {
+  readonly #nowMs: () => number
+  readonly #histograms = new Map<string, Histogram>()
+  readonly #longest = new Map<string, LongestStretch>()
+  #current: Stretch | undefined
+
+  /** @param nowMs  for when the longest was */
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs
+  }
+
+  /** Whatever runs now is for this; of a stretch that has begun, it is a part. */
+  enter(holding: Holding): void {
+    if (this.#current !== undefined) return
+    this.#current = { holding, began: performance.now(), stepsMs: [] }
+    queueMicrotask(() => process.nextTick(() => this.#end()))
+  }
+
+  /** A part of the current stretch, that was waited for without letting go. */
+  addStep(step: number, ms: number): void {
+    const stepsMs = this.#current?.stepsMs
+    if (stepsMs !== undefined) stepsMs[step] = (stepsMs[step] ?? 0) + ms
+  }
+
+  /** Since the start, by verb. */
+  get longest(): LongestStretch[] {
+    return [...this.#longest.values()].sort((a, b) => b.ms - a.ms)
+  }
+
+  /** By verb. */
+  get samples(): Sample[] {
+    return [...this.#histograms].map(([verb, { data }]) => ({ labels: [verb], value: data }))
+  }
+
+  #end(): void {
+    const { holding, began, stepsMs } = this.#current as Stretch
+    this.#current = undefined
+    const ms = performance.now() - began
+    const histogram = this.#histograms.get(holding.verb) ?? new Histogram(BOUNDS_MS)
+    this.#histograms.set(holding.verb, histogram)
+    if (ms > histogram.maxMs) this.#longest.set(holding.verb, this.#describe(holding, ms, stepsMs))
+    histogram.add(ms)
+  }
+
+  #describe(holding: Holding, ms: number, stepsMs: readonly number[]): LongestStretch {
+    const steps = STEPS.flatMap((step, i) =>
+      stepsMs[i] === undefined ? [] : [[step, round(stepsMs[i])] as const],
+    )
+    return {
+      ...holding,
+      ms: round(ms),
+      steps: Object.fromEntries(steps),
+      at: new Date(this.#nowMs()).toISOString(),
+    }
+  }
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 1000) / 1000
+}
