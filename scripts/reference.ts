@@ -53,7 +53,7 @@ function fieldTable(fields: readonly ReferenceField[]): string {
   const rows = fields.map((field) => [
     code(field.path),
     typeCell(field),
-    absentCell(field),
+    absentCell(field, fields),
     marked(sentences(field, fields), fields),
   ])
   return table(['field', 'type', 'when absent', ''], rows)
@@ -74,16 +74,16 @@ function plural(type: string): string {
   return type.replaceAll(/of (list|string|object)/g, 'of $1s')
 }
 
-function absentCell(field: ReferenceField): string {
-  if (field.required !== undefined) return `**${absentText(field)}**`
+function absentCell(field: ReferenceField, fields: readonly ReferenceField[]): string {
+  if (field.required !== undefined) return `**${marked(absentText(field), fields)}**`
   return field.absent === undefined && field.default !== '' ? code(field.default) : quoted(absentText(field))
 }
 
 /** With a capital, but for the name of a field. */
 function sentences({ doc, more }: ReferenceField, fields: readonly ReferenceField[]): string {
-  const [word = ''] = /^[a-z]+(?=[ ,;:])/.exec(doc) ?? []
-  const isName = word === '' || fields.some(({ path }) => path === word)
-  const first = isName ? doc : doc.charAt(0).toUpperCase() + doc.slice(1)
+  const [, word = ''] = /^([a-z]+)(?: is\b|,)/.exec(doc) ?? []
+  const isName = fields.some(({ path }) => path === word)
+  const first = isName || /^\w+[A-Z]/.test(doc) ? doc : doc.charAt(0).toUpperCase() + doc.slice(1)
   return more === undefined ? first : `${first}. ${more}`
 }
 
@@ -120,7 +120,7 @@ function upstreamSection({ name }: PluginReference, fields: readonly ReferenceFi
 }
 
 function indexPage(): string {
-  const common = referenceFields({ ...NO_PLUGIN, schema: object(commonFields) })
+  const common = referenceFields({ ...NO_PLUGIN, schema: object(commonFields), notes: COMMON_NOTES })
   return page([
     GENERATED,
     '# Reference',
@@ -153,6 +153,17 @@ function indexPage(): string {
     table(['key', 'for', ''], argumentRows()),
   ])
 }
+
+const COMMON_NOTES = {
+  cniVersion: { absent: '`"0.1.0"`' },
+  cniVersions: { more: 'Since 1.1.0.' },
+  name: { required: true, more: 'Letters, digits, "_", "." and "-"; the first is a letter or digit.' },
+  type: { required: true },
+  prevResult: { more: 'CHECK needs it; DEL gets it since 0.4.0, and does without.' },
+  'cni.dev/valid-attachments': {
+    more: 'Since 1.1.0. Also read as "cni.dev/attachments", as libcni sends it.',
+  },
+} as const
 
 const NO_PLUGIN = { name: '', summary: '', about: [], notes: {}, example: [], outcome: '' }
 

@@ -7,11 +7,12 @@ import type { Rate } from '../../lib/shaping/bucket.ts'
 
 const bits = (doc: string) => optional(integer({ min: 0, doc }))
 
+/** Rates are in bits per second, bursts in bits. */
 const rates = {
-  ingressRate: bits('what the pod may receive, in bits per second; 0: no limit'),
-  ingressBurst: bits('what it may receive at once after a rest, in bits; with ingressRate only'),
-  egressRate: bits('what the pod may send, in bits per second; 0: no limit'),
-  egressBurst: bits('what it may send at once after a rest, in bits; with egressRate only'),
+  ingressRate: bits('what the pod may receive; 0: no limit'),
+  ingressBurst: bits('what it may receive at once after a rest'),
+  egressRate: bits('what the pod may send; 0: no limit'),
+  egressBurst: bits('what it may send at once after a rest'),
 }
 
 export const netconfSchema = object({ ...rates, runtimeConfig: object({ bandwidth: object(rates) }) })

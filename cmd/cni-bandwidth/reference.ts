@@ -3,14 +3,11 @@
 import type { FieldNote, PluginReference } from '../../lib/cni/reference.ts'
 import { netconfSchema } from './netconf.ts'
 
-const CHOSEN =
-  'A burst of 2^32-1, which containerd sends when nobody has named one, means what flows in 25 ms, at least 128 KiB.'
-
 const rates = (path = ''): Record<string, FieldNote> => ({
   [`${path}ingressRate`]: { unit: 'bits per second', required: 'with ingressBurst' },
-  [`${path}ingressBurst`]: { unit: 'bits', required: 'with ingressRate', more: CHOSEN },
+  [`${path}ingressBurst`]: { unit: 'bits', required: 'with ingressRate' },
   [`${path}egressRate`]: { unit: 'bits per second', required: 'with egressBurst' },
-  [`${path}egressBurst`]: { unit: 'bits', required: 'with egressRate', more: CHOSEN },
+  [`${path}egressBurst`]: { unit: 'bits', required: 'with egressRate' },
 })
 
 export const reference: PluginReference = {
@@ -18,7 +15,7 @@ export const reference: PluginReference = {
   summary: 'limits how fast a pod may receive and send.',
   about: [
     'Chained, after a plugin that gives the pod a veth pair. Where the config itself has one of the four fields, those of the runtime are not looked at ([how](../adr/0022-bandwidth.md)).',
-    'A burst is below 2^32 bytes; one that is smaller than a frame is raised to one. The kernel needs `tbf`, `ingress`, `ifb`, `u32` and `mirred`.',
+    'A burst is below 2^32 bytes; one that is smaller than a frame is raised to one; and 2^32-1 bits, which containerd sends when nobody has named a burst, mean what flows in 25 ms, at least 128 KiB. The kernel needs `tbf`, `ingress`, `ifb`, `u32` and `mirred`.',
   ],
   schema: netconfSchema,
   notes: { ...rates(), ...rates('runtimeConfig.bandwidth.') },

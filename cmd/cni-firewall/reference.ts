@@ -23,7 +23,7 @@ export const reference: PluginReference = {
       upstream: 'a chain of iptables’ table filter',
     },
     firewalldZone: {
-      more: 'Another is refused (code 2) with "backend": "firewalld", since it would restrict pods in a way that is not done here.',
+      more: 'Another is refused (code 2) with `"backend": "firewalld"`, since it would restrict pods in a way that is not done here.',
       upstream: 'any zone',
     },
   },

@@ -4,7 +4,7 @@ import { DNS_NOTE } from '../../lib/attach/stacked-notes.ts'
 import type { PluginReference } from '../../lib/cni/reference.ts'
 import { netconfSchema } from './netconf.ts'
 
-const ONE_OF = 'unless another of the four names the link'
+const ONE_OF = 'unless another names the link'
 
 export const reference: PluginReference = {
   name: 'cni-host-device',

@@ -30,15 +30,18 @@ export const reference: PluginReference = {
     },
     ...range('ipam'),
     'ipam.exclude': { more: 'Beside ranges it holds for all of them.', upstream: ABSENT },
-    'ipam.ranges': { required: 'without subnet', more: 'The ranges of one set are of one family.' },
+    'ipam.ranges': {
+      required: 'without subnet',
+      more: 'The ranges of one set are of one family. In configurations before 0.3.0 there is one set for each family at most.',
+    },
     'ipam.ranges[][].subnet': { required: 'in each range', more: SUBNET, upstream: NO_SMALL_SUBNET },
     ...range('ipam.ranges[][]'),
+    'ipam.routes': {
+      more: 'Results of versions before 1.0.0 have room for dst and gw only.',
+    },
     'ipam.routes[].dst': { required: 'in each route' },
     'ipam.routes[].mtu': { unit: 'bytes' },
     'ipam.routes[].advmss': { unit: 'bytes' },
-    'ipam.routes[].scope': {
-      more: 'mtu, advmss, priority, table and scope are told in results of version 1.0.0 and newer.',
-    },
     'ipam.dataDir': {
       more: 'The leases are in <dataDir>/podwire-leases.db. Networks with one directory share a store, and leases are of one network each.',
       upstream: 'a file for each address, in <dataDir>/<network>; Podwire takes those over once',

@@ -13,13 +13,16 @@ export const reference: PluginReference = {
   schema: netconfSchema,
   notes: {
     'ipam.type': { required: 'by the plugin that makes the interface' },
+    'ipam.addresses': {
+      more: 'In configurations before 0.3.0 there is one for each family at most.',
+    },
     'ipam.addresses[].address': { required: 'in each' },
+    'ipam.routes': {
+      more: 'Results of versions before 1.0.0 have room for dst and gw only.',
+    },
     'ipam.routes[].dst': { required: 'in each route' },
     'ipam.routes[].mtu': { unit: 'bytes' },
     'ipam.routes[].advmss': { unit: 'bytes' },
-    'ipam.routes[].scope': {
-      more: 'mtu, advmss, priority, table and scope are told in results of version 1.0.0 and newer.',
-    },
   },
   args: {
     IP: 'addresses in CIDR notation, separated by commas, after those of the config',

@@ -20,6 +20,7 @@ const COMMANDS: Commands = {
     run,
   },
   show: { usage: 'show POD', summary: 'one', operands: [1, 1], completes: 'pod', examples: [], run },
+  explain: { usage: 'explain', summary: 'fields', operands: [0, 2], examples: [], run },
   help: { usage: 'help', summary: 'this', operands: [0, 1], completes: 'command', examples: [], run },
   completion: { usage: 'completion', summary: 'this', operands: [1, 1], examples: [], run },
 }
@@ -37,7 +38,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`
 }
 
 const ROWS: readonly [words: string[], offered: string[]][] = [
-  [[''], ['list', 'show', 'help', 'completion']],
+  [[''], ['list', 'show', 'explain', 'help', 'completion']],
   [['l'], ['list']],
   [
     ['list', '-'],
@@ -54,9 +55,10 @@ const ROWS: readonly [words: string[], offered: string[]][] = [
   ],
   [
     ['help', ''],
-    ['list', 'show', 'help', 'completion'],
+    ['list', 'show', 'explain', 'help', 'completion'],
   ],
   [['completion', 'f'], ['fish']],
+  [['explain', 'cni-br'], ['cni-bridge']],
   [['nosuch', ''], []],
 ]
 

@@ -2,6 +2,7 @@
 // in the script but for the pods, which `podwire list -o name` tells when asked.
 
 import { type Command, type Commands, type Option, UsageError } from './command.ts'
+import { PLUGIN_NAMES } from './registry.ts'
 
 const SHELLS: Readonly<Record<string, (commands: Commands) => string>> = { bash, zsh, fish }
 
@@ -13,7 +14,10 @@ export function completion(shell: string, commands: Commands): string {
   return write(commands)
 }
 
-const SPECIAL_OPERANDS: Readonly<Record<string, readonly string[]>> = { completion: Object.keys(SHELLS) }
+const SPECIAL_OPERANDS: Readonly<Record<string, readonly string[]>> = {
+  completion: Object.keys(SHELLS),
+  explain: PLUGIN_NAMES,
+}
 
 interface Words {
   readonly name: string
