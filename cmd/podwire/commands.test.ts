@@ -69,19 +69,27 @@ const ROWS = [
   {
     words: ['explain', 'cni-ptp'],
     exitStatus: 0,
-    stdout: /^ipam\.type +string +required .*^ {6}"type": "cni-ptp",$/ms,
+    stdout: /^ipam\.type {2}string, required\n {2}the IPAM plugin$.*^ {6}"type": "cni-ptp",$/ms,
+    stderr: /^$/,
+  },
+  {
+    words: ['explain', 'static'],
+    exitStatus: 0,
+    stdout: /^IP {2}in CNI_ARGS\n {2}addresses in CIDR notation/m,
     stderr: /^$/,
   },
   {
     words: ['explain', 'bridge', 'MTU'],
     exitStatus: 0,
-    stdout: /^mtu {2}integer 0\.\.65535 \| "auto", bytes\n.*^ {2}When absent: 0$/ms,
+    stdout:
+      /^mtu {2}integer 0\.\.65535 \| "auto", bytes, else 0\n.*^ {2}In upstream's plugin: "auto" is not there/ms,
     stderr: /^$/,
   },
   {
     words: ['explain', 'cni-portmap', 'hostport'],
     exitStatus: 0,
-    stdout: /^runtimeConfig\.portMappings\[\]\.hostPort .*\n {2}port of the node\n {2}required\n$/,
+    stdout:
+      /^runtimeConfig\.portMappings\[\]\.hostPort {2}integer 1\.\.65535, required\n {2}port of the node\n$/,
     stderr: /^$/,
   },
   { words: ['explain', 'nosuch'], exitStatus: 2, stdout: /^$/, stderr: /no plugin is called "nosuch"/ },

@@ -10,7 +10,7 @@ import {
 import { type About, CommandError, pluginFinder, UsageError } from './command.ts'
 import { formatJson } from './compact-json.ts'
 import { ALL_REFERENCES, REFERENCES } from './references.ts'
-import { formatTable, type Style, wrap } from './style.ts'
+import { type Style, wrap } from './style.ts'
 
 interface Asked {
   readonly plugin: string | undefined
@@ -53,15 +53,19 @@ function listPlugins(style: Style): string {
 }
 
 function describePlugin(
-  { name, summary, about, example, outcome }: PluginReference,
+  { name, summary, about, args = {}, example, outcome }: PluginReference,
   fields: readonly ReferenceField[],
   form: Form,
 ): string {
-  const rows = fields.map((field) => [field.path, typeText(field), absentText(field), field.doc])
   return [
     ...paragraph(`${name} ${summary}`, form),
     ...about.flatMap((text) => paragraph(withoutLinks(text), form)),
-    ...(rows.length === 0 ? [] : [formatTable(['FIELD', 'TYPE', 'WHEN ABSENT', ''], rows)]),
+    ...fields.flatMap((field) => [headline(field, form), ...indented(field.doc, form)]),
+    ...Object.entries(args).flatMap(([key, text]) => [
+      `${form.style.bold(key)}  in CNI_ARGS`,
+      ...indented(text, form),
+    ]),
+    ...(fields.length === 0 ? [] : ['']),
     form.style.bold('An example'),
     formatJson({ cniVersion: '1.0.0', name: 'pods', plugins: example }),
     '',
@@ -81,17 +85,21 @@ function plain(path: string): string {
 }
 
 function describeField(field: ReferenceField, form: Form): string {
-  const absent = absentText(field)
+  const { doc, more, upstream } = field
   return [
-    `${form.style.bold(field.path)}  ${typeText(field)}`,
-    ...indented(field.doc, form),
-    ...(field.more === undefined ? [] : indented(field.more, form)),
-    ...(absent === ''
-      ? []
-      : indented(field.required === undefined ? `When absent: ${absent}` : absent, form)),
-    ...(field.upstream === undefined ? [] : indented(`In upstream's plugin: ${field.upstream}`, form)),
+    headline(field, form),
+    ...indented(doc, form),
+    ...(more === undefined ? [] : indented(more, form)),
+    ...(upstream === undefined ? [] : indented(`In upstream's plugin: ${upstream}`, form)),
     '',
   ].join('\n')
+}
+
+/** `bridge  string, else "cni0"` */
+function headline(field: ReferenceField, { style }: Form): string {
+  const absent = absentText(field)
+  const otherwise = absent === '' ? '' : `, ${field.required === undefined ? `else ${absent}` : absent}`
+  return `${style.bold(field.path)}  ${typeText(field)}${otherwise}`
 }
 
 function paragraph(text: string, { columns }: Form): string[] {
