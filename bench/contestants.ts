@@ -47,6 +47,7 @@ export async function openContenders(
   const contenders: Contender[] = []
   for (const { label, contestant } of list) {
     const node = await TestNode.create(contestant)
+    if (contestant.hasDaemon) await rehearsed(node)
     const namespaces: Namespace[] = []
     for (let i = 0; i < pods; i++) namespaces.push(await node.addPod(`p${i}`))
     const runner = new Runner(node, workload)
@@ -63,6 +64,13 @@ export async function openContenders(
     })
   }
   return contenders
+}
+
+/** As a daemon is that nobody has told otherwise, a second after its start. */
+async function rehearsed(node: TestNode): Promise<void> {
+  await node.daemon?.end('SIGTERM')
+  const daemon = await node.restartDaemon({ rehearses: true })
+  await daemon.says('rehearse')
 }
 
 /** bench/run-calls.c on the node: one for calls in turn, which stays, and one for each round of calls at once. */

@@ -2,7 +2,7 @@
 // given twice, and nothing is left when the pods are gone.
 
 import { execFileSync } from 'node:child_process'
-import { statSync, writeFileSync } from 'node:fs'
+import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { t as root, type Test, test } from 'tap'
@@ -176,6 +176,26 @@ test('a daemon that is told to stop finishes, and the next goes on; no call fail
   await calling
   requireSuccess(t, exits, `${exits.length} calls`)
   await requireClean(t, scene)
+})
+
+test('a rehearsal leaves nothing on the node, and pods that come meanwhile are attached', async (t) => {
+  const node = await TestNode.create(shimmed())
+  t.teardown(() => node.remove())
+  await node.daemon?.end('SIGKILL')
+  const [world, state] = [await readWorld(node.name), readdirSync(node.stateDir)]
+  const daemon = await node.restartDaemon({ rehearses: true })
+  const pod = await node.addPod('p')
+  const config = {
+    cniVersion: '1.0.0',
+    name: 'net',
+    ipam: { type: podwire.hostLocal, dataDir: node.dataDir, ranges: RANGES },
+  }
+  for (const command of ['ADD', 'DEL'])
+    t.match(await callPlugin(node, { type: podwire.bridge, command, pod, config }), { status: 0 })
+  await daemon.says('"msg":"rehearsed"')
+  await node.must('ip', 'link', 'del', 'cni0')
+  t.same(await readWorld(node.name), world)
+  t.same(readdirSync(node.stateDir), state)
 })
 
 test('what a killed call left half made is gone before the daemon says that it is ready', async (t) => {

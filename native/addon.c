@@ -2,7 +2,7 @@
  * The system calls that Podwire needs and Node.js does not offer. As little C as can be:
  * every function is one system call, or one socket's options; policy lives in TypeScript.
  *
- * setns(2), flock(2), F_OFD_SETLK of fcntl(2), setsockopt(2), send(2) and recv(2) on a netlink socket, _exit(2); and a
+ * setns(2), unshare(2), flock(2), F_OFD_SETLK of fcntl(2), setsockopt(2), send(2) and recv(2) on a netlink socket, _exit(2); and a
  * netlink conversation on a thread of its own, for what the kernel takes long to answer.
  */
 #define _GNU_SOURCE
@@ -73,6 +73,14 @@ static napi_value addon_setns(napi_env env, napi_callback_info info)
 		return NULL;
 	if (setns(fd, CLONE_NEWNET))
 		return throw_errno(env, "setns", errno);
+	return NULL;
+}
+
+/* unshareNet(): the calling thread moves into a network namespace that is new and has no name (unshare(2)). */
+static napi_value addon_unshare_net(napi_env env, napi_callback_info info)
+{
+	if (unshare(CLONE_NEWNET))
+		return throw_errno(env, "unshare", errno);
 	return NULL;
 }
 
@@ -482,6 +490,7 @@ NAPI_MODULE_INIT()
 		napi_callback call;
 	} functions[] = {
 		{ "setns", addon_setns },
+		{ "unshareNet", addon_unshare_net },
 		{ "flock", addon_flock },
 		{ "lockByte", addon_lock_byte },
 		{ "configureNetlink", addon_configure_netlink },

@@ -8,6 +8,7 @@ import type { Style } from './style.ts'
 export interface DaemonOptions {
   readonly socketPath: string | undefined
   readonly metricsAddress: MetricsAddress | undefined
+  readonly rehearses: boolean
 }
 
 export interface About {

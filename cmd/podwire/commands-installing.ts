@@ -73,10 +73,14 @@ export const INSTALLING = {
     },
   },
   daemon: {
-    usage: 'daemon [--socket PATH] [--metrics ADDRESS:PORT] [--check]',
+    usage: 'daemon [--socket PATH] [--metrics ADDRESS:PORT] [--no-rehearsal] [--check]',
     summary: 'serve the calls of the shim, until SIGTERM',
     options: {
       check: { type: 'boolean', what: 'only ask the one that runs: exit status 0 when it serves, else 1' },
+      'no-rehearsal': {
+        type: 'boolean',
+        what: 'attach no pods in namespaces of its own, by which the code is warm for the first real one',
+      },
       socket: { type: 'string', value: 'PATH', what: 'else PODWIRE_SOCKET, else /run/podwire/podwire.sock' },
       metrics: {
         type: 'string',
@@ -94,7 +98,8 @@ export const INSTALLING = {
       if (flags['check'] === true) return checkDaemon(flags, about)
       const metrics = textOf(flags, 'metrics')
       const metricsAddress = metrics === undefined ? undefined : parseMetricsAddress(metrics)
-      await about.runDaemon({ socketPath: textOf(flags, 'socket'), metricsAddress })
+      const rehearses = flags['no-rehearsal'] !== true
+      await about.runDaemon({ socketPath: textOf(flags, 'socket'), metricsAddress, rehearses })
       return ''
     },
   },

@@ -13,6 +13,7 @@ import type { Log } from '../../lib/log/log.ts'
 import { openPinoLog } from '../../lib/log/pino-log.ts'
 import { socketPathOf } from './daemon-client.ts'
 import { listDataDirs } from './data-dirs.ts'
+import { rehearse } from './rehearsal.ts'
 
 /**
  * Threads of libuv, most of which wait for the kernel to let go of deleted links. Asked for in the environment, before
@@ -20,6 +21,8 @@ import { listDataDirs } from './data-dirs.ts'
  */
 export const THREADS = 16
 const DELETION_THREADS = 12
+/** More of them change little: V8 has compiled by then what a call needs. */
+const REHEARSED_PODS = 48
 
 export interface DaemonCommand {
   /** Where it listens; else PODWIRE_SOCKET, else /run/podwire/podwire.sock. */
@@ -31,6 +34,8 @@ export interface DaemonCommand {
   readonly version: string
   readonly plugins: readonly Plugin<Ports>[]
   readonly findPlugin: (name: string) => Plugin<Ports> | undefined
+  /** Whether to attach some pods that nobody has, once it serves: its code is warm then. */
+  readonly rehearses: boolean
   /** Resolves when the process is told to stop. */
   readonly stopped: Promise<string>
   readonly print: (line: string) => void
@@ -64,9 +69,39 @@ export async function runDaemon(command: DaemonCommand): Promise<void> {
   command.print(`podwire ${version}: serving ${socketPath}`)
   if (metricsAddress !== undefined)
     log.info({ ...metricsAddress }, 'metrics are told to whoever reaches this address')
+  const rehearsal = rehearsing(log, daemon, { stateDir, ...command })
   log.info({ signal: await command.stopped }, 'stopping')
+  await rehearsal
   await daemon.stop()
   log.info({}, 'stopped')
+}
+
+/** A daemon that cannot, serves as well, and its first calls take longer. */
+async function rehearsing(
+  log: Log,
+  daemon: Daemon,
+  command: DaemonCommand & { readonly stateDir: string },
+): Promise<void> {
+  if (!command.rehearses) return
+  let isStopped = false
+  void command.stopped.then(() => {
+    isStopped = true
+  })
+  try {
+    log.info(
+      {
+        ...(await rehearse({
+          ...command,
+          pods: REHEARSED_PODS,
+          idle: () => daemon.idle,
+          isStopped: () => isStopped,
+        })),
+      },
+      'rehearsed',
+    )
+  } catch (error) {
+    log.info({ error: String(error) }, 'could not rehearse: the first calls take longer')
+  }
 }
 
 /** To stderr, where the service's own log is, unless PODWIRE_LOG names a file. */

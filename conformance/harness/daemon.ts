@@ -1,6 +1,7 @@
 // A daemon on a node of the test's, and the directory of plugins that ask it.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -35,11 +36,12 @@ export class TestDaemon {
   }
 
   /** Resolves when it says that it is ready. @throws with its log when it ends before */
-  static async start(node: TestNode): Promise<TestDaemon> {
+  static async start(node: TestNode, { rehearses = false } = {}): Promise<TestDaemon> {
     const program = join(node.contestant.directory, 'podwire')
     const { PATH = '/usr/sbin:/usr/bin:/sbin:/bin' } = process.env
     const env = { PATH, PODWIRE_STATE_DIR: node.stateDir }
-    const args = ['netns', 'exec', node.name, program, 'daemon', '--socket', node.socketPath]
+    const flags = ['--socket', node.socketPath, ...(rehearses ? [] : ['--no-rehearsal'])]
+    const args = ['netns', 'exec', node.name, program, 'daemon', ...flags]
     const daemon = new TestDaemon(spawn('ip', args, { env, stdio: ['ignore', 'pipe', 'pipe'] }))
     await daemon.#ready()
     return daemon
@@ -65,6 +67,11 @@ export class TestDaemon {
     const status = readFileSync(`/proc/${this.pid}/status`, 'utf8')
     const files = execFileSync('ls', [`/proc/${this.pid}/fd`], { encoding: 'utf8' }).split('\n').length
     return { rss: Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]), files }
+  }
+
+  /** Resolves when the text is in its log. */
+  async says(text: string): Promise<void> {
+    while (!this.log.includes(text) && this.#child.stderr) await once(this.#child.stderr, 'data')
   }
 
   #ready(): Promise<void> {

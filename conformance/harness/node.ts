@@ -55,8 +55,9 @@ export class TestNode implements Namespace {
     return this.#daemon
   }
 
-  async restartDaemon(): Promise<TestDaemon> {
-    this.#daemon = await TestDaemon.start(this)
+  /** Without a rehearsal unless told otherwise: tests have many daemons. */
+  async restartDaemon(options?: { rehearses: boolean }): Promise<TestDaemon> {
+    this.#daemon = await TestDaemon.start(this, options)
     return this.#daemon
   }
 

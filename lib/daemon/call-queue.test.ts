@@ -52,6 +52,22 @@ test('CallQueue runs the calls of one key one after the other, and others beside
   t.strictSame(calls.queue.state, { running: 0, waiting: 0 })
 })
 
+test('CallQueue tells when nothing runs or waits', async (t) => {
+  const calls = new Calls(1)
+  const events: string[] = []
+  await calls.queue.idle
+  const results = [calls.run('x', undefined), calls.run('y', undefined)]
+  for (const who of ['first', 'second']) void calls.queue.idle.then(() => events.push(who))
+  calls.end('x')
+  await turns(3)
+  t.strictSame(events, [])
+  calls.end('y')
+  await Promise.all(results)
+  await turns(1)
+  t.strictSame(events, ['first', 'second'])
+  await calls.queue.idle
+})
+
 test('CallQueue runs calls without a key side by side', async (t) => {
   const calls = new Calls(10)
   const results = ['x', 'y', 'z'].map((name) => calls.run(name, undefined))

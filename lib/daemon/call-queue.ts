@@ -19,6 +19,7 @@ export class CallQueue {
   readonly #busy = new Set<string>()
   #running = 0
   #isScheduled = false
+  #idle: PromiseWithResolvers<void> | undefined
 
   /** @param limit  how many run at a time */
   constructor(limit: number) {
@@ -27,6 +28,13 @@ export class CallQueue {
 
   get state(): QueueState {
     return { running: this.#running, waiting: this.#waiting.length }
+  }
+
+  /** Resolves when nothing runs or waits. */
+  get idle(): Promise<void> {
+    if (this.#running === 0 && this.#waiting.length === 0) return Promise.resolve()
+    this.#idle ??= Promise.withResolvers<void>()
+    return this.#idle.promise
   }
 
   /** @param key  of the attachment; undefined for what concerns none */
@@ -61,5 +69,8 @@ export class CallQueue {
     this.#running--
     if (key !== undefined) this.#busy.delete(key)
     this.#schedule()
+    if (this.#running > 0 || this.#waiting.length > 0) return
+    this.#idle?.resolve()
+    this.#idle = undefined
   }
 }

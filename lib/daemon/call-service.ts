@@ -67,6 +67,11 @@ export class CallService implements Service {
     return this.#isDraining
   }
 
+  /** Resolves when no call runs or waits. */
+  get idle(): Promise<void> {
+    return this.#queue.idle
+  }
+
   /** From now on nothing new is attached; what runs goes on, and DEL is served. */
   drain(): void {
     this.#isDraining = true

@@ -35,7 +35,7 @@ export interface DaemonOptions {
 }
 
 /** As native/shim.c does: what cannot be looked at (ELOOP, ENAMETOOLONG, …) is nothing. */
-function identify(path: string): string {
+export function identify(path: string): string {
   try {
     const { dev, ino } = statSync(path, { bigint: true })
     return `${dev.toString(16)}:${ino.toString(16)}`
@@ -92,6 +92,11 @@ export class Daemon {
 
   get isReady(): boolean {
     return this.#isReady && !this.#service.isDraining
+  }
+
+  /** Resolves when no call runs or waits. */
+  get idle(): Promise<void> {
+    return this.#service.idle
   }
 
   /** Resolves when the last call is answered, and what it put off is done. */

@@ -48,6 +48,8 @@ export interface KernelOptions {
   readonly trace?: Trace | undefined
   /** For a process that serves many calls: what takes long in the node's own namespace keeps nobody waiting. */
   readonly background?: Background | undefined
+  /** In place of the namespace that the process runs in. */
+  readonly host?: Netns | undefined
 }
 
 export interface Background {
@@ -66,7 +68,7 @@ export class LiveKernel implements Kernel {
   }
 
   get host(): Namespace {
-    this.#host ??= new LiveNamespace(Netns.own(), this.#options)
+    this.#host ??= new LiveNamespace(this.#options.host ?? Netns.own(), this.#options)
     return this.#host
   }
 

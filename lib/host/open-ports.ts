@@ -10,6 +10,7 @@ import { SqliteLeaseStore } from '../ipam/lease-store-sqlite.ts'
 import { type Log, silentLog } from '../log/log.ts'
 import { loadNative } from '../native/native.ts'
 import type { Trace } from '../netlink/connection.ts'
+import type { Netns } from '../netns/netns.ts'
 import type { AttachmentStore } from '../state/attachments.ts'
 import { SqliteAttachmentStore } from '../state/attachments-sqlite.ts'
 import { bootId } from '../state/boot.ts'
@@ -36,6 +37,8 @@ export interface HostOptions {
   readonly servedPlugin?: string
   /** Of a process that serves many calls. @see KernelOptions */
   readonly background?: Background
+  /** The node's network, where that is not the one that the process runs in. */
+  readonly hostNetns?: Netns | undefined
   /** Of who only looks: in place of stores that are not there, so that none is made. */
   readonly emptyStores?: EmptyStores | undefined
 }
@@ -54,7 +57,7 @@ export function openPorts(options: HostOptions): Ports {
   const attachments = once(() => openAttachments(`${stateDir}/${ATTACHMENTS_FILE}`, boot(), options))
   const leases = new Map<string, LeaseStore>()
   const trace = environment['PODWIRE_TRACE'] === 'netlink' ? traceToStderr : traceToLog(log)
-  const kernel = new LiveKernel({ trace, background })
+  const kernel = new LiveKernel({ trace, background, host: options.hostNetns })
   const openLeases = (dataDir: string) => {
     const store = leases.get(dataDir) ?? openLeaseStore(`${dataDir}/${LEASES_FILE}`, boot(), options)
     leases.set(dataDir, store)

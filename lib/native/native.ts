@@ -13,6 +13,8 @@ import { AddonError, loadFromFirst } from './extract.ts'
 export interface Native {
   /** Moves the calling thread into the network namespace behind `fd`. */
   setns(fd: number): void
+  /** Moves the calling thread into a new network namespace, which ends with the last that is open of it. */
+  unshareNet(): void
   /**
    * Without LOCK_NB it blocks the thread, for `timeoutMs` at most.
    *

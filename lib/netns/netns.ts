@@ -6,7 +6,7 @@
 
 import { closeSync, constants, fstatSync, openSync, statfsSync } from 'node:fs'
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
-import { loadNative } from '../native/native.ts'
+import { loadNative, type Native } from '../native/native.ts'
 
 /** The namespace of the calling thread. */
 const OWN_NAMESPACE = '/proc/thread-self/ns/net'
@@ -65,6 +65,19 @@ export class Netns {
     return netns
   }
 
+  /** A new one without a name: it ends when it is closed and nothing else holds it. @throws Error with `errno` */
+  static create(): Netns {
+    const native = loadNative()
+    const { fd: homeFd } = home()
+    native.unshareNet()
+    try {
+      const { fd, inode } = openNamespaceFile(OWN_NAMESPACE)
+      return new Netns(`/proc/self/fd/${fd}`, fd, inode, homeFd)
+    } finally {
+      goHome(native, homeFd)
+    }
+  }
+
   /** The namespace that this process runs in: the node's. */
   static own(): Netns {
     const { fd, inode } = home()
@@ -85,17 +98,21 @@ export class Netns {
     try {
       return work()
     } finally {
-      try {
-        native.setns(this.#home)
-      } catch {
-        native.abort()
-      }
+      goHome(native, this.#home)
     }
   }
 
   close(): void {
     if (this.fd !== this.#home && !this.#closed) closeSync(this.fd)
     this.#closed = this.fd !== this.#home
+  }
+}
+
+function goHome(native: Native, home: number): void {
+  try {
+    native.setns(home)
+  } catch {
+    native.abort()
   }
 }
 
