@@ -73,7 +73,7 @@ const ROWS = [
     stderr: /^$/,
   },
   {
-    words: ['explain', 'static'],
+    words: ['explain', 'ipam-static'],
     exitStatus: 0,
     stdout: /^IP {2}in CNI_ARGS\n {2}addresses in CIDR notation/m,
     stderr: /^$/,
