@@ -98,6 +98,9 @@ test('netconf refuses what cannot be used', async (t) => {
       7,
       /^ipam.routes: invalid IP address "x"$/,
     ],
+    [{ ipam: { ...flat, dataDir: 'networks' } }, 7, /^ipam.dataDir: "networks" is no absolute path$/],
+    [{ ipam: { ...flat, dataDir: '/a\0b' } }, 7, /^ipam.dataDir: .* is no absolute path$/],
+    [{ ipam: { ...flat, resolvConf: '../etc/resolv.conf' } }, 7, /^ipam.resolvConf: .* is no absolute path$/],
     [{ ipam: flat, args: { IP: 'x' } }, 4, /^CNI_ARGS: IP: invalid IP address "x"$/],
     [{ ipam: flat, args: { FOO: 'x' } }, 4, /FOO/],
     [
@@ -115,4 +118,5 @@ test('data directory is read from a config that is otherwise broken', async (t) 
   t.equal(readDataDir(request({ ipam: { dataDir: '/data', subnet: 5 } })), '/data')
   t.equal(readDataDir(request({ ipam: 'broken' })), '/var/lib/cni/networks')
   t.equal(readDataDir(request({})), '/var/lib/cni/networks')
+  t.equal(readDataDir(request({ ipam: { dataDir: 'relative' } })), '/var/lib/cni/networks')
 })

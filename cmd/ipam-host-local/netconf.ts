@@ -45,7 +45,7 @@ export const ipamSchema = object({
   ...rangeFields,
   ranges: list(list(range), { doc: 'range sets: a pod gets one address from each' }),
   routes: list(routeSchema, { doc: 'routes of the pod, passed on as they are' }),
-  dataDir: string({ default: DEFAULT_DATA_DIR, doc: 'directory of the lease store' }),
+  dataDir: string({ default: DEFAULT_DATA_DIR, doc: 'directory of the lease store, an absolute path' }),
   coolDown: integer({
     default: DEFAULT_COOL_DOWN_S,
     min: 0,
@@ -60,7 +60,7 @@ export const ipamSchema = object({
     min: 0,
     doc: 'STATUS answers 50 when a range set has fewer free addresses',
   }),
-  resolvConf: string({ doc: 'a resolv.conf(5) whose contents become the result’s dns' }),
+  resolvConf: string({ doc: 'absolute path of a resolv.conf(5) whose contents become the result’s dns' }),
 })
 
 const ips = list(string(), {
@@ -93,15 +93,29 @@ export function parseNetconf(request: Request): HostLocalNetconf {
     ...parseRequested('runtimeConfig.ips', runtimeConfig.ips),
   ]
   checkRoutes(ipam.routes)
+  requirePath('ipam.dataDir', ipam.dataDir)
+  requirePath('ipam.resolvConf', ipam.resolvConf)
   const sets = readSets(request, ipam, runtimeConfig.ipRanges)
   return { ...ipam, dataDir: readDataDir(request), sets, requested }
 }
 
-/** All that DEL needs to know, whatever else the config says by now. '' is the same as none, as it is for Go. */
+/**
+ * All that DEL needs to know, whatever else the config says by now. '' is the same as none, as it is for Go; so is what
+ * ADD refuses.
+ */
 export function readDataDir({ netconf }: Request): string {
   const ipam = findField(netconf, 'ipam')
   const dataDir = isObject(ipam) ? findField(ipam, 'dataDir') : undefined
-  return typeof dataDir === 'string' && dataDir !== '' ? dataDir : DEFAULT_DATA_DIR
+  return typeof dataDir === 'string' && isPath(dataDir) ? dataDir : DEFAULT_DATA_DIR
+}
+
+/** What a relative path means depends on who reads it: the runtime's directory is not the daemon's. */
+function requirePath(key: string, path: string): void {
+  if (path !== '' && !isPath(path)) throw invalid(`${key}: ${JSON.stringify(path)} is no absolute path`)
+}
+
+function isPath(path: string): boolean {
+  return path.startsWith('/') && !path.includes('\0')
 }
 
 function readSets(

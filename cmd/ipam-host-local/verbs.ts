@@ -5,7 +5,7 @@ import type { Request } from '../../lib/cni/request.ts'
 import type { Dns, Result } from '../../lib/cni/result.ts'
 import { podOf } from '../../lib/host/attachment-key.ts'
 import { isRetry } from '../../lib/host/call.ts'
-import type { Ports } from '../../lib/host/ports.ts'
+import type { Files, Ports } from '../../lib/host/ports.ts'
 import { AddressError } from '../../lib/ip/address.ts'
 import { AllocationError } from '../../lib/ipam/allocation-error.ts'
 import { type Allocation, allocate, findAllocations } from '../../lib/ipam/allocator.ts'
@@ -90,13 +90,25 @@ function logCooling(
 /** Read before an address is taken: a missing file fails the call while there is nothing to give back. */
 function readDns({ files }: Ports, { resolvConf }: HostLocalNetconf): Dns | undefined {
   if (resolvConf === '') return undefined
-  const text = files.find(resolvConf)
+  const text = readOrExplain(files, resolvConf)
   if (text === undefined) {
     throw new CniError(CNI_CODE.ioFailure, `open ${resolvConf}: no such file or directory`, {
       details: 'ipam.resolvConf names a file that is not there',
     })
   }
   return parseResolvConf(text)
+}
+
+function readOrExplain(files: Files, path: string): string | undefined {
+  try {
+    return files.find(path)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new CniError(CNI_CODE.ioFailure, `ipam.resolvConf: ${why}`, {
+      details: 'it must name a resolv.conf(5) that can be read',
+      cause,
+    })
+  }
 }
 
 /** A text that is no address is explained: which part of it, and why. */

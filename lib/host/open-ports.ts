@@ -1,7 +1,7 @@
 // The ports of a process that serves one call: everything is opened when it is first used, and left to the kernel to
 // close when the process ends.
 
-import { readFileSync, statSync, writeSync } from 'node:fs'
+import { statSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { lazyDelegateExec } from '../cni/lazy-delegate-exec.ts'
 import type { Plugin } from '../cni/plugin.ts'
@@ -16,8 +16,9 @@ import { SqliteAttachmentStore } from '../state/attachments-sqlite.ts'
 import { bootId } from '../state/boot.ts'
 import { callKey, LOCKS_FILE, lockCall } from './call-lock.ts'
 import { systemClock } from './clock.ts'
+import { systemFiles } from './files.ts'
 import { type Background, LiveKernel } from './kernel.ts'
-import type { Files, Ports } from './ports.ts'
+import type { Ports } from './ports.ts'
 import { randomBytes } from './random.ts'
 import { stateDirOf } from './state-dir.ts'
 
@@ -53,7 +54,7 @@ export function openPorts(options: HostOptions): Ports {
   const stateDir = stateDirOf(environment)
   const key = options.servedPlugin === undefined ? undefined : callKey(options.servedPlugin, environment)
   if (key !== undefined) lockCall(`${stateDir}/${LOCKS_FILE}`, key, loadNative().lockByte)
-  const boot = once(() => bootId((path) => files.find(path)))
+  const boot = once(() => bootId((path) => systemFiles.find(path)))
   const attachments = once(() => openAttachments(`${stateDir}/${ATTACHMENTS_FILE}`, boot(), options))
   const leases = new Map<string, LeaseStore>()
   const trace = environment['PODWIRE_TRACE'] === 'netlink' ? traceToStderr : traceToLog(log)
@@ -73,7 +74,7 @@ export function openPorts(options: HostOptions): Ports {
       inProcess: (type, path) => findOwnPlugin({ type, path, executable, findPlugin }),
       exec: lazyDelegateExec({ stderr: (chunk) => writeSync(2, chunk) }),
     },
-    files,
+    files: systemFiles,
     clock: systemClock,
     log,
     random: randomBytes,
@@ -124,17 +125,6 @@ function findOwnPlugin({ type, path, executable, findPlugin }: Delegation): Plug
   )
   const isOurs = own.some((file) => file !== undefined && file.dev === found?.dev && file.ino === found.ino)
   return isOurs ? plugin : undefined
-}
-
-const files: Files = {
-  find(path) {
-    try {
-      return readFileSync(path, 'utf8')
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-      throw error
-    }
-  },
 }
 
 /** At level debug every message to and from the kernel is a line of the log. */

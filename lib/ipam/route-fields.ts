@@ -6,13 +6,16 @@ import { type Infer, integer, object, optional, string } from '../cni/schema.ts'
 import { IpAddress } from '../ip/address.ts'
 import { Prefix } from '../ip/prefix.ts'
 
+/** As netlink has them (linux/rtnetlink.h). */
+const U32_MAX = 0xffff_ffff
+
 export const routeSchema = object({
   dst: string({ doc: 'destination, in CIDR notation' }),
   gw: string({ doc: 'next hop; the gateway of the family when absent' }),
-  mtu: integer({ min: 0, doc: 'MTU along this route' }),
-  advmss: integer({ min: 0, doc: 'maximal segment size to advertise along this route' }),
-  priority: integer({ min: 0, doc: 'lower is preferred' }),
-  table: optional(integer({ min: 0, doc: 'routing table; the main one when absent' })),
+  mtu: integer({ min: 0, max: U32_MAX, doc: 'MTU along this route' }),
+  advmss: integer({ min: 0, max: U32_MAX, doc: 'maximal segment size to advertise along this route' }),
+  priority: integer({ min: 0, max: U32_MAX, doc: 'lower is preferred' }),
+  table: optional(integer({ min: 0, max: U32_MAX, doc: 'routing table; the main one when absent' })),
   scope: optional(integer({ min: 0, max: 255, doc: '0 global, 253 link, 254 host' })),
 })
 
