@@ -4,6 +4,7 @@ import { isSelf } from '../../lib/attach/ipam.ts'
 import { macFields, requestedMac } from '../../lib/attach/mac-fields.ts'
 import type { PortVlans } from '../../lib/bridge/port-vlans.ts'
 import { requireKnownArgs } from '../../lib/cni/args.ts'
+import { isIfname } from '../../lib/cni/environment.ts'
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { dnsSchema } from '../../lib/cni/result.ts'
@@ -92,9 +93,9 @@ export function parseNetconf(request: Request): BridgeNetconf {
 type Fields = Omit<Decoded, 'args' | 'runtimeConfig'>
 
 function refuseContradictions(netconf: Fields): void {
-  if (!isIfName(netconf.bridge)) {
+  if (!isIfname(netconf.bridge)) {
     throw invalid(
-      `bridge: ${JSON.stringify(netconf.bridge)} is no interface name (1 to 15 characters, no space, "/" or ":")`,
+      `bridge: ${JSON.stringify(netconf.bridge)} is no interface name (1 to 15 bytes, no space, "/", ":", "%" or control character)`,
     )
   }
   if (netconf.hairpinMode && netconf.promiscMode) {
@@ -109,10 +110,6 @@ function refuseContradictions(netconf: Fields): void {
   if (!MASQUERADE_BACKENDS.includes(netconf.ipMasqBackend)) {
     throw invalid(`unknown ipmasq backend ${JSON.stringify(netconf.ipMasqBackend)}`)
   }
-}
-
-function isIfName(name: string): boolean {
-  return /^[^\s/:]{1,15}$/.test(name) && name !== '.' && name !== '..'
 }
 
 function invalid(message: string): CniError {

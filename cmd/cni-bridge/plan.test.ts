@@ -172,6 +172,11 @@ test('netconf refuses contradictions and what is not supported', async (t) => {
     [{ ipMasqBackend: 'ipchains' }, 7, /^unknown ipmasq backend "ipchains"$/],
     [{ bridge: 'a name too long' }, 7, /^bridge: "a name too long" is no interface name/],
     [{ bridge: '' }, 7, /^bridge: /],
+    ...['br%d', '..', 'a/b', '\u001b[2J', 'üüüüüüüü'].map((bridge): [object, number, RegExp] => [
+      { bridge },
+      7,
+      /^bridge: .* is no interface name/,
+    ]),
     [{ mtu: -1 }, 7, /^mtu: expected at least 0, got -1$/],
     [{ mtu: '1500' }, 7, /^mtu: expected an integer, got a string$/],
     [{ isGateway: 'yes' }, 7, /^isGateway: expected a boolean, got a string$/],

@@ -14,7 +14,7 @@ export const reference: PluginReference = {
   ],
   schema: netconfSchema,
   notes: {
-    bridge: { more: 'A name of an interface: 1 to 15 characters.' },
+    bridge: { more: 'A name of an interface: 1 to 15 bytes, without %, spaces, `/` and `:`.' },
     isGateway: {
       more: 'Several subnets, of IPv4 too, may have their gateways on one bridge. Forwarding is switched on for the node, per family; interfaces that learnt a default route from router advertisements go on hearing them.',
       upstream:

@@ -1,5 +1,6 @@
 // The config of `cni-vrf`. The words of errors are upstream's.
 
+import { isIfname } from '../../lib/cni/environment.ts'
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { decode, integer, object, string } from '../../lib/cni/schema.ts'
@@ -22,7 +23,7 @@ export interface VrfNetconf {
 /** @throws CniError 7 */
 export function parseNetconf({ netconf }: Request): VrfNetconf {
   const { vrfname: name, table } = decode(netconfSchema, netconf)
-  if (name === '')
+  if (!isIfname(name))
     throw new CniError(CNI_CODE.invalidNetconf, 'configuration is expected to have a valid vrf name')
   return { name, table }
 }

@@ -115,6 +115,12 @@ const REFUSED: readonly [
     { code: 7, message: 'configuration is expected to have a valid vrf name' },
   ],
   [
+    'a name that the kernel would make another of',
+    { vrfname: 'vrf%d' },
+    {},
+    { code: 7, message: 'configuration is expected to have a valid vrf name' },
+  ],
+  [
     'to be the first of its chain',
     {},
     { prevResult: undefined },

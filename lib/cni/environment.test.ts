@@ -49,6 +49,9 @@ test('readEnvironment refuses invalid values before it looks for missing ones', 
     ['CNI_IFNAME', 'a b', space, ''],
     ['CNI_IFNAME', 'a\u0085', space, ''],
     ['CNI_IFNAME', 'a\u3000', space, ''],
+    ...['eth%d', '%', '\u001b[2J', 'a\u009b', 'a\u007f'].map(
+      (name) => ['CNI_IFNAME', name, 'interface name contains % or control characters', ''] as const,
+    ),
   ] as const) {
     const environment = { CNI_COMMAND: 'ADD', [name]: value }
     t.throws(() => readEnvironment(environment), { code: 4, message, details }, JSON.stringify(value))

@@ -85,6 +85,20 @@ function validateIfname(value: string): void {
   if (/[/:\p{White_Space}]/u.test(value)) {
     throw invalid('interface name contains / or : or whitespace characters')
   }
+  if (UNNAMEABLE.test(value)) throw invalid('interface name contains % or control characters')
+}
+
+/**
+ * Upstream takes these. The kernel makes a name of its own of one with a % (dev_alloc_name of net/core/dev.c), by which
+ * nobody finds the link again; and a control character in a name reaches the terminal of whoever looks.
+ */
+const UNNAMEABLE = /[%\p{Cc}]/u
+
+/** Whether a link can be made under this name. */
+export function isIfname(name: string): boolean {
+  return (
+    /^[^\s/:%\p{Cc}]+$/u.test(name) && Buffer.byteLength(name) <= MAX_IFNAME_BYTES && !/^\.\.?$/.test(name)
+  )
 }
 
 function invalid(message: string, details = ''): CniError {
