@@ -181,6 +181,15 @@ static int append_config(void)
 	return 1;
 }
 
+/* Whoever can take the socket's place would else say what the pod's network is. */
+static int is_trusted(int fd)
+{
+	struct ucred peer;
+	socklen_t length = sizeof peer;
+
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) && (peer.uid == 0 || peer.uid == geteuid());
+}
+
 static int open_socket(void)
 {
 	const char *path = getenv("PODWIRE_SOCKET");
@@ -198,7 +207,7 @@ static int open_socket(void)
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-	if (connect(fd, (struct sockaddr *)&address, sizeof address)) {
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) || !is_trusted(fd)) {
 		close(fd);
 		return -1;
 	}

@@ -92,7 +92,7 @@ const stories: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
 
 /** A file system with no byte to spare under the path; what was there is not seen. */
 function full(path: string): string {
-  return `mount -t tmpfs -o size=64k none ${path}; dd if=/dev/zero of=${path}/filler bs=4k status=none 2>/dev/null || true`
+  return `mount -t tmpfs -o size=64k,mode=700 none ${path}; dd if=/dev/zero of=${path}/filler bs=4k status=none 2>/dev/null || true`
 }
 
 export const badStoreCases: readonly Case[] = Object.entries(stories).map(([title, play]) => ({

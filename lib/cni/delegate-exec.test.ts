@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import { createDelegateExec } from './delegate-exec.ts'
 
+const PATH = { PATH: '/usr/bin:/bin' }
+
 /** A directory with executables of these scripts, and what delegates wrote to their stderr. */
 function prepare(t: Test, scripts: Readonly<Record<string, string>>, busyTimeoutMs = 50) {
   const directory = t.testdir()
@@ -16,7 +18,7 @@ function prepare(t: Test, scripts: Readonly<Record<string, string>>, busyTimeout
     exec.run({
       file: join(directory, name),
       stdin,
-      environment: { PATH: '/usr/bin:/bin', CNI_COMMAND: 'ADD' },
+      environment: { ...PATH, CNI_COMMAND: 'ADD' },
     })
   return { directory, exec, run, stderr: () => Buffer.concat(chunks).toString() }
 }
@@ -63,6 +65,26 @@ test('delegate exec kills a child that prints without end', async (t) => {
     code: 999,
     message: /^run delegate ".*\/mad": printed more than 8388608 bytes$/,
   })
+})
+
+test('delegate exec does not wait for what a delegate leaves running', async (t) => {
+  const { directory } = prepare(t, { daemonizes: sh('sleep 1000 & echo "{}"; echo $! >&2') })
+  const exec = createDelegateExec({ stderr: () => undefined, drainTimeoutMs: 100 })
+  const exit = await exec.run({ file: join(directory, 'daemonizes'), stdin: '', environment: PATH })
+  process.kill(Number(exit.stderr))
+  t.match(exit, { status: 0, stdout: '{}\n' })
+})
+
+test('delegate exec kills a delegate when nobody waits for it any more, and lets the next clean up', async (t) => {
+  const { directory } = prepare(t, {
+    endless: sh('echo running >&2; exec sleep 1000'),
+    cleanup: sh('echo clean'),
+  })
+  const abandoning = new AbortController()
+  const exec = createDelegateExec({ stderr: () => abandoning.abort(), abandoned: abandoning.signal })
+  const run = (name: string) => exec.run({ file: join(directory, name), stdin: '', environment: PATH })
+  await t.rejects(run('endless'), { code: 999, message: /: killed, since the caller is gone$/ })
+  t.match(await run('cleanup'), { status: 0, stdout: 'clean\n' })
 })
 
 test('delegate exec passes all of a long stderr on and keeps its beginning', async (t) => {

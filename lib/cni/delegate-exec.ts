@@ -9,6 +9,10 @@ import { CNI_CODE, CniError, DelegateMissing } from './errors.ts'
 export interface DelegateExecOptions {
   /** Gets what a delegate writes to its stderr while it writes it: ours, in a process of our own. */
   readonly stderr: (chunk: Uint8Array) => void
+  /** Aborted when nobody waits for the call any more: a delegate that still runs then is killed. */
+  readonly abandoned?: AbortSignal
+  /** How long output is waited for that a child of the delegate's holds open, once the delegate itself has ended. */
+  readonly drainTimeoutMs?: number
   /** How long an executable that is being written may stay busy (ETXTBSY) before that is an error. */
   readonly busyTimeoutMs?: number
 }
@@ -16,6 +20,11 @@ export interface DelegateExecOptions {
 /** Upstream's patience with an executable that is being replaced. */
 const BUSY_TIMEOUT_MS = 5000
 const BUSY_RETRY_MS = 20
+
+const DRAIN_TIMEOUT_MS = 1000
+
+/** What is run for a call that is abandoned already takes back what was done, and has this long for it. */
+const CLEANUP_MS = 30_000
 
 /** No result is that long; a delegate that prints more has gone mad and is killed. */
 const MAX_STDOUT_BYTES = 8 * 1024 * 1024
@@ -74,6 +83,10 @@ async function run(call: DelegateCall, options: DelegateExecOptions): Promise<De
   // Loaded here: a process whose delegates are all its own never needs it.
   const { spawn } = await import('node:child_process')
   const child = spawn(call.file, [], { env: call.environment, stdio: ['pipe', 'pipe', 'pipe'] })
+  const { abandoned, drainTimeoutMs = DRAIN_TIMEOUT_MS } = options
+  const patience = abandoned?.aborted ? AbortSignal.timeout(CLEANUP_MS) : abandoned
+  const giveUp = () => child.kill('SIGKILL')
+  patience?.addEventListener('abort', giveUp)
   const { promise, resolve, reject } = Promise.withResolvers<DelegateExit>()
   const stdout = new Capture(MAX_STDOUT_BYTES)
   const stderr = new Capture(MAX_STDERR_BYTES)
@@ -85,8 +98,17 @@ async function run(call: DelegateCall, options: DelegateExecOptions): Promise<De
     options.stderr(chunk)
   })
   child.on('error', reject)
+  child.on('exit', () => {
+    // It may have started others, which hold its ends of the pipes for as long as they like. What it printed itself is
+    // in the pipes by now: the event loop reads it before it comes to setImmediate.
+    const hangUp = () => [child.stdout, child.stderr].map((pipe) => pipe.destroy())
+    const drained = setTimeout(() => setImmediate(hangUp), drainTimeoutMs)
+    child.on('close', () => clearTimeout(drained))
+  })
   child.on('close', (status, signal) => {
-    if (stdout.overflown) reject(new Error(`printed more than ${MAX_STDOUT_BYTES} bytes`))
+    patience?.removeEventListener('abort', giveUp)
+    if (patience?.aborted) reject(new Error('killed, since the caller is gone'))
+    else if (stdout.overflown) reject(new Error(`printed more than ${MAX_STDOUT_BYTES} bytes`))
     else resolve({ status, signal, stdout: stdout.text(), stderr: stderr.text() })
   })
   // EPIPE and its like: a delegate need not read its stdin, and how it ends says all.

@@ -1,4 +1,4 @@
-import { chmodSync } from 'node:fs'
+import { chmodSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Test, test } from 'tap'
@@ -26,7 +26,7 @@ const FILES: Readonly<Record<string, string>> = {
   '/run/netns/pod-1': '4:1',
 }
 const PLACES = ['1:1', '1:2', '1:3', '4:1']
-const HERE = { isGone: false }
+const HERE = { gone: new AbortController().signal }
 
 interface Running {
   readonly request: Request
@@ -259,11 +259,11 @@ test('calls that change no attachment wait for none', async (t) => {
 
 test('a call whose caller has gone is not begun', async (t) => {
   const { plugin, service, metrics } = start(t)
-  const client = { isGone: false }
+  const leaving = new AbortController()
   const first = service.answer(callOf('ADD'), HERE)
-  const second = service.answer(callOf('ADD'), client)
+  const second = service.answer(callOf('ADD'), { gone: leaving.signal })
   await turns(3)
-  client.isGone = true
+  leaving.abort()
   plugin.running[0]?.resolve({})
   await first
   t.strictSame(await second, { refusal: 'the caller is gone' })
@@ -322,6 +322,22 @@ test('what delegates write to stderr goes to the caller, and they are told to as
   }
   t.match(await delegate('delegate'), { exitStatus: 0, stderr: 'daemon: 1, eth0\n' })
   t.equal((await delegate('loud')).stderr.length, 1 << 20, 'no more than there is room for')
+})
+
+test('a delegate that does not end is killed when its caller has gone, and holds up nobody', async (t) => {
+  const { plugin, service } = start(t)
+  const file = join(t.testdir({ endless: '#!/bin/sh\n: >"$0.runs"; exec sleep 1000\n' }), 'endless')
+  chmodSync(file, 0o755)
+  const leaving = new AbortController()
+  const answer = service.answer(callOf('ADD'), { gone: leaving.signal })
+  await turns(3)
+  const { ports, request, reject } = plugin.last
+  const delegate = ports.delegates.exec.run({ file, stdin: '', environment: request.environment })
+  delegate.catch(reject)
+  while (!existsSync(`${file}.runs`)) await nextTurn()
+  leaving.abort()
+  t.match(await answer, { exitStatus: 1, stdout: /the caller is gone/ })
+  t.match(await service.answer(callOf('DEL'), HERE), { exitStatus: 0 }, 'the next call of its attachment')
 })
 
 test('a plugin has its own log and delegates, and everything else of the daemon', async (t) => {

@@ -95,7 +95,7 @@ export class CallService implements Service {
       watch.add(STEP.queue, performance.now() - beganAt)
       return this.#run(call, { plugin, key, client, watch })
     })
-    if (client.isGone) metrics.countAbandoned()
+    if (client.gone.aborted) metrics.countAbandoned()
     if ('refusal' in answer) return answer
     const durationMs = performance.now() - beganAt
     metrics.count(plugin.name, call, { answer, durationMs, stepsMs: watch.spentMs })
@@ -141,7 +141,7 @@ export class CallService implements Service {
     const { locks } = this.#options
     const { key, client } = running
     // It was given up before it began; its caller does it itself, or has no use for it.
-    if (client.isGone) return { refusal: 'the caller is gone' }
+    if (client.gone.aborted) return { refusal: 'the caller is gone' }
     const obstacle = key && whyLocked(locks, key)
     if (obstacle !== undefined) return this.#refuse(call, obstacle)
     try {
@@ -151,12 +151,12 @@ export class CallService implements Service {
     }
   }
 
-  async #invoke(call: Call, { plugin, watch }: Running): Promise<Answer> {
+  async #invoke(call: Call, { plugin, client, watch }: Running): Promise<Answer> {
     const { ports, version, onLeases, onSteps } = this.#options
     const environment = { ...call.environment, [NO_DAEMON]: '1' }
     const log = ports.log.child({ plugin: call.plugin, ...callFields(environment) })
     const stderr = new Beginning(MAX_STDERR_BYTES)
-    const exec = lazyDelegateExec({ stderr: (chunk) => stderr.add(chunk) })
+    const exec = lazyDelegateExec({ stderr: (chunk) => stderr.add(chunk), abandoned: client.gone })
     const leases = (dataDir: string) => {
       const store = ports.leases(dataDir)
       onLeases?.(dataDir)

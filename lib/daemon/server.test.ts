@@ -360,9 +360,9 @@ test('a client that disappears during its call is known to be gone, and close() 
   const client = await open()
   client.write(encodeCall(CALL))
   const ask = await service.next()
-  t.equal(ask.client.isGone, false)
+  t.equal(ask.client.gone.aborted, false)
   client.socket.destroy()
-  while (!ask.client.isGone) await nextTurn()
+  while (!ask.client.gone.aborted) await nextTurn()
   let isClosed = false
   const closed = close().then(() => {
     isClosed = true

@@ -1,11 +1,11 @@
 // The daemon's end of the socket. One connection is one call, or one request of HTTP (counters, health); nothing that a
 // client does or leaves undone holds up another.
 
-import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
+import { closeSync, rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
-import { dirname } from 'node:path'
 import { CNI_CODE, CniError, encodeError } from '../cni/errors.ts'
 import { NEWEST_VERSION } from '../cni/versions.ts'
+import { openOwnFile } from '../state/own-file.ts'
 import type { FallbackReason } from './metrics.ts'
 import {
   type Call,
@@ -27,8 +27,8 @@ import {
 export type Answer = Outcome | { readonly refusal: string }
 
 export interface Client {
-  /** It has closed its end: nobody waits for the answer. */
-  readonly isGone: boolean
+  /** Aborted when it has closed its end: nobody waits for the answer. */
+  readonly gone: AbortSignal
 }
 
 export interface Service {
@@ -90,7 +90,7 @@ export class DaemonServer {
   /**
    * Keeps other daemons from this socket, as long as this process lives. Makes its directories (0700).
    *
-   * @throws DaemonError ERUNNING when another has it
+   * @throws DaemonError ERUNNING when another has it. StoreError EUNSAFE when others than root could take the socket's place
    */
   lock(): void {
     const { path, flock } = this.#options
@@ -99,7 +99,6 @@ export class DaemonServer {
         'EPATH',
         `"${path}" is longer than the ${MAX_PATH_BYTES} bytes of a socket's path`,
       )
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
     this.#lock = takeLock(`${path}.lock`, flock)
   }
 
@@ -162,7 +161,7 @@ export class DaemonServer {
 
 /** Kept as long as the process lives, however it ends. */
 function takeLock(path: string, flock: ServerOptions['flock']): number {
-  const fd = openSync(path, 'a', 0o600)
+  const fd = openOwnFile(path)
   if (flock(fd, LOCK_EX_NB, 0)) return fd
   closeSync(fd)
   throw new DaemonError('ERUNNING', `another daemon holds "${path}"; stop it first, or give another --socket`)
@@ -179,7 +178,7 @@ class Session implements Client {
   #isHttp = false
   /** All has been written; what is not sent yet still is. */
   #isEnding = false
-  #isGone = false
+  readonly #gone = new AbortController()
 
   constructor(socket: Socket, service: Service, requestTimeoutMs: number) {
     this.#socket = socket
@@ -188,13 +187,13 @@ class Session implements Client {
     // A client that is gone is told by 'close'; what cannot be written to it is nobody's loss.
     socket.on('error', () => socket.destroy())
     socket.on('close', () => {
-      this.#isGone = true
+      this.#gone.abort()
       clearTimeout(this.#timer)
     })
   }
 
-  get isGone(): boolean {
-    return this.#isGone
+  get gone(): AbortSignal {
+    return this.#gone.signal
   }
 
   begin(): void {

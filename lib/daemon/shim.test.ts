@@ -29,6 +29,15 @@ const EXECUTABLE = `#!/bin/sh
 echo "$CNI_COMMAND call=\${PODWIRE_CALL:+set} retry=$PODWIRE_RETRY $0 $(cat)"
 `
 
+const asRoot = { skip: process.geteuid?.() !== 0 && 'only root can become somebody else' }
+
+/** Listens as another user than root, and ends whoever connects. */
+const STRANGER = `
+  require('node:fs').chownSync(require('node:path').dirname(process.argv[1]), 65534, 0)
+  process.setuid(65534)
+  require('node:net').createServer((socket) => socket.end('you are mine')).listen(process.argv[1], () => console.log())
+`
+
 type Reaction = (socket: Socket, call: Call, bytes: Buffer) => void
 
 /** A directory with a shim, an executable beside it, and a daemon that does as it is told. */
@@ -150,6 +159,14 @@ test('the shim makes the call itself when the daemon does not', async (t) => {
       what,
     )
   }
+})
+
+test('the shim asks nobody who is not root', asRoot, async (t) => {
+  const { run, directory } = await start(t)
+  const stranger = spawn(process.execPath, ['-e', STRANGER, join(directory, 'podwire.sock')])
+  t.teardown(() => stranger.kill())
+  await once(stranger.stdout, 'data')
+  t.match(await run(), { exitStatus: 0, stdout: /^ADD call= retry= / })
 })
 
 test('PODWIRE_NO_DAEMON asks no daemon', async (t) => {

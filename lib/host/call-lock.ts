@@ -4,12 +4,12 @@
 // One file for all: an attachment is one byte of it, at the hash of its name (an open file description lock, fcntl(2)).
 // The kernel frees it when the process ends, however that ends. Two names of one hash only wait for each other.
 
-import { closeSync, mkdirSync, openSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { closeSync } from 'node:fs'
 import type { Environment } from '../cni/environment.ts'
 import { CNI_CODE, CniError } from '../cni/errors.ts'
 import type { Native } from '../native/native.ts'
-import { StoreError, storeErrorOfErrno } from '../state/store-error.ts'
+import { openOwnFile } from '../state/own-file.ts'
+import { StoreError } from '../state/store-error.ts'
 
 /** In the state directory. */
 export const LOCKS_FILE = 'calls.lock'
@@ -53,7 +53,7 @@ function openUnlessBroken(path: string, lockByte: LockByte): CallLocks | undefin
   try {
     return CallLocks.open(path, lockByte)
   } catch (error) {
-    if (error instanceof StoreError) return undefined
+    if (error instanceof StoreError && error.code !== 'EUNSAFE') return undefined
     throw error
   }
 }
@@ -69,12 +69,7 @@ export class CallLocks {
 
   /** Makes the file (0600) and its directories (0700) where they are missing. @throws StoreError */
   static open(path: string, lockByte: LockByte): CallLocks {
-    try {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-      return new CallLocks(openSync(path, 'a+', 0o600), lockByte)
-    } catch (error) {
-      throw storeErrorOfErrno(error, 'open', path)
-    }
+    return new CallLocks(openOwnFile(path), lockByte)
   }
 
   /**

@@ -36,7 +36,8 @@ const REOPEN = `
 `
 
 function runInside(script: string): string {
-  const shell = 'mount -t tmpfs -o size=1m none /mnt && exec "$0" --input-type=module-typescript --eval "$1"'
+  const shell =
+    'mount -t tmpfs -o size=1m,mode=700 none /mnt && exec "$0" --input-type=module-typescript --eval "$1"'
   const args = ['-m', 'sh', '-c', shell, process.execPath, script]
   const { stdout, stderr } = spawnSync('unshare', args, { encoding: 'utf8' })
   return stdout.trim() || stderr

@@ -12,6 +12,7 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 
 import { loadNative } from '../native/native.ts'
 import { FileLock, type Flock } from './file-lock.ts'
+import { requireOwnFiles } from './own-file.ts'
 import { storeErrorOfSqlite } from './sqlite-error.ts'
 import { remedyFor, StoreError, storeErrorOfErrno } from './store-error.ts'
 
@@ -169,6 +170,7 @@ export class Database {
 
   /** Under the lock. The lock's note says whether the store has been used in this boot. */
   #open(): DatabaseSync {
+    requireOwnFiles([this.path, `${this.path}-wal`, `${this.path}-shm`])
     const note = this.#lock.readNote()
     const sqlite = note === this.#bootId ? this.#openUsed() : this.#openFirst(note !== '')
     if (note !== this.#bootId) this.#lock.writeNote(this.#bootId)

@@ -4,18 +4,10 @@
 // lock goes with the process, whatever ends it. The file's content is a note that survives the process: the boot
 // in which the store was last opened.
 
-import {
-  closeSync,
-  fstatSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  statSync,
-  writeSync,
-} from 'node:fs'
-import { basename, dirname } from 'node:path'
+import { closeSync, fstatSync, ftruncateSync, readFileSync, statSync, writeSync } from 'node:fs'
+import { basename } from 'node:path'
 
+import { openOwnFile } from './own-file.ts'
 import { remedyFor, StoreError, storeErrorOfErrno } from './store-error.ts'
 
 const LOCK_EX = 2
@@ -38,7 +30,7 @@ export class FileLock {
   private constructor(path: string, flock: Flock) {
     this.path = path
     this.#flock = flock
-    this.#fd = openLockFile(path)
+    this.#fd = openOwnFile(path)
   }
 
   /** Makes the file (0600) and its directories (0700) where they are missing. @throws StoreError */
@@ -84,7 +76,7 @@ export class FileLock {
       if (this.#isInPlace()) return true
       // Somebody removed the file: others lock a new one by now, and locks of the old one mean nothing.
       this.close()
-      this.#fd = openLockFile(this.path)
+      this.#fd = openOwnFile(this.path)
     }
     return false
   }
@@ -103,15 +95,6 @@ export class FileLock {
       why,
       remedy: remedyFor('ELOCKED', this.path),
     })
-  }
-}
-
-function openLockFile(path: string): number {
-  try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    return openSync(path, 'a+', 0o600)
-  } catch (error) {
-    throw storeErrorOfErrno(error, 'open', path)
   }
 }
 

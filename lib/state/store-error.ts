@@ -1,6 +1,8 @@
 // What can go wrong with a store: the one error class of this layer.
 
-export type StoreErrorCode = 'ECORRUPT' | 'EREADONLY' | 'EFULL' | 'ELOCKED' | 'EIO' | 'ENEWER'
+import { dirname } from 'node:path'
+
+export type StoreErrorCode = 'ECORRUPT' | 'EREADONLY' | 'EFULL' | 'ELOCKED' | 'EIO' | 'ENEWER' | 'EUNSAFE'
 
 export interface StoreFailure {
   /** What was tried, in words: `open`, `write`, `lock`. */
@@ -67,6 +69,8 @@ export function remedyFor(code: StoreErrorCode, path: string): string {
       return `end the process that holds the lock of ${path}`
     case 'ENEWER':
       return `use the newer Podwire that wrote ${path}; to go back, drain the node and remove ${path} and ${path}.lock`
+    case 'EUNSAFE':
+      return `whoever put it there could have root write elsewhere: look at what it is, remove it, and let only root write to ${dirname(path)} (chown root, chmod go-w)`
     case 'EIO':
       return `check the disk and the file system of ${path} (kernel log)`
   }
