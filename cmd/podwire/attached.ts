@@ -7,6 +7,7 @@ import type { Ports } from '../../lib/host/ports.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
 import { CommandError } from './command.ts'
 import { type RecordFields, recordFields } from './record-fields.ts'
+import { visible } from './style.ts'
 
 export interface Attached extends Pick<Attachment, 'network' | 'containerId' | 'ifname' | 'netns'> {
   /** '' where the runtime named no pod. */
@@ -121,7 +122,7 @@ export function findPod(ports: Ports, who: string): Attached[] {
 
 /** `default/web-0`, else the container. */
 export function podText({ podNamespace, podName, containerId }: Attached): string {
-  return podName === '' ? containerId : `${podNamespace}/${podName}`
+  return visible(podName === '' ? containerId : `${podNamespace}/${podName}`)
 }
 
 /** As much of an id as tells it from others, as `crictl` does. */

@@ -4,7 +4,7 @@ import { type Attached, podText } from './attached.ts'
 import type { Answer } from './command.ts'
 import { type Data, formatJson } from './data-formats.ts'
 import { type Checked, type Checking, checkAttached } from './recorded-check.ts'
-import { formatCount, type Style } from './style.ts'
+import { formatCount, type Style, visible } from './style.ts'
 
 interface CheckOptions {
   readonly isJson: boolean
@@ -34,8 +34,8 @@ function checkedText(checked: readonly Checked[], style: Style): string {
     const verdict = drifts.length > 0 ? style.bad('drifted') : style.good('ok')
     return [
       `${podText(attached)} ${ifname} (${network}): ${verdict}`,
-      ...drifts.map((text) => `  ${text}`),
-      ...unknown.map((text) => `  ${style.warn(`not checked: ${text}`)}`),
+      ...drifts.map((text) => `  ${visible(text)}`),
+      ...unknown.map((text) => `  ${style.warn(`not checked: ${visible(text)}`)}`),
     ]
   })
   const bad = checked.filter(({ drifts }) => drifts.length > 0).length

@@ -6,7 +6,7 @@ import { INSTALLING } from './commands-installing.ts'
 import { LOOKING } from './commands-looking.ts'
 import { MENDING } from './commands-mending.ts'
 import { commandHelp, helpText } from './help.ts'
-import { styleFor } from './style.ts'
+import { type Kept, PLAIN, styleFor, visible } from './style.ts'
 
 const COMMANDS: Commands = {
   ...LOOKING,
@@ -58,6 +58,12 @@ const ALIASES: Readonly<Record<string, string>> = {
 
 /** @param words  what follows the program's name */
 export async function run(words: readonly string[], about: About): Promise<Outcome> {
+  const { exitStatus, stdout, stderr } = await call(words, about)
+  const colours: Kept[] = styleFor(about) === PLAIN ? [] : ['colours']
+  return { exitStatus, stdout: visible(stdout, 'lines', ...colours), stderr: visible(stderr, 'lines') }
+}
+
+async function call(words: readonly string[], about: About): Promise<Outcome> {
   const [word = '', ...rest] = words
   const name = ALIASES[word] ?? word
   const command = findCommand(name)

@@ -1,6 +1,6 @@
 // Completion, by the shells themselves where they are there.
 
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { test } from 'tap'
 
 import type { Commands } from './command.ts'
@@ -25,15 +25,16 @@ const COMMANDS: Commands = {
   completion: { usage: 'completion', summary: 'this', operands: [1, 1], examples: [], run },
 }
 
-/** What bash offers for the last of the words. `podwire list -o name` tells of two pods. */
+/** What bash offers for the last of the words. `podwire list -o name` tells of four pods. */
 function complete(...words: readonly string[]): string[] {
   const script = `${completion('bash', COMMANDS)}
-podwire() { [ "$*" = 'list -o name' ] && printf '%s\\n' default/web default/api; }
+podwire() { [ "$*" = 'list -o name' ] && printf '%s\\n' default/web default/api 'x/$(echo run >&2)' 'x/\`id\`;a b'; }
 COMP_WORDS=(podwire ${words.map((word) => `'${word}'`).join(' ')})
 COMP_CWORD=${words.length}
 _podwire
 printf '%s\\n' "\${COMPREPLY[@]}"`
-  const text = execFileSync('bash', ['--norc', '-c', script], { encoding: 'utf8' })
+  const { stdout: text, stderr } = spawnSync('bash', ['--norc', '-c', script], { encoding: 'utf8' })
+  if (stderr !== '') throw new Error(stderr)
   return text.split('\n').filter((word) => word !== '')
 }
 
@@ -52,6 +53,11 @@ const ROWS: readonly [words: string[], offered: string[]][] = [
   [
     ['show', 'default/'],
     ['default/web', 'default/api'],
+  ],
+  // As they can be typed, and not as what a shell would make of them.
+  [
+    ['show', 'x/'],
+    ['x/\\$\\(echo\\ run\\ \\>\\&2\\)', 'x/\\`id\\`\\;a\\ b'],
   ],
   [
     ['help', ''],

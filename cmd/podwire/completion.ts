@@ -68,6 +68,13 @@ _podwire() {
 ${cases.join('\n')}
   esac
 }
+# Not by compgen -W, which runs what is in $(…): whoever starts pods names them.
+_podwire_pods() {
+  local name
+  while IFS= read -r name; do
+    [[ $name == "$cur"* ]] && { printf -v name %q "$name"; COMPREPLY+=("$name"); }
+  done < <(podwire list -o name 2>/dev/null)
+}
 complete -F _podwire podwire
 `
 }
@@ -75,7 +82,7 @@ complete -F _podwire podwire
 function bashOperands(words: Words, commands: Commands): string {
   switch (words.command.completes) {
     case 'pod':
-      return 'COMPREPLY=($(compgen -W "$(podwire list -o name 2>/dev/null)" -- "$cur"))'
+      return '_podwire_pods'
     case 'directory':
       return 'compopt -o filenames; COMPREPLY=($(compgen -d -- "$cur"))'
     default:

@@ -111,3 +111,44 @@ test('podwire list has whole ids, MACs and namespaces when it is wide', async (t
   t.match(stdout, / (?:0123456789abcdef){4} .*cni-ptp +- +1400 +\/run\/netns\/gone\n/)
   t.match(stdout, /cni-bridge,cni-tuning +0a:58:0a:01:00:06 +1500 +\/run\/netns\/api\n/)
 })
+
+test('no name moves a terminal’s cursor, whatever the command and the format', async (t) => {
+  const { podwire, scene, attach } = makeNode({ about: { isTerminal: true, columns: 80 } })
+  const hostile = 'a\u001b[2J\u009b2J\u202e\r\nfake'
+  await attach('web')
+  const [first] = scene.ports.attachments.list()
+  if (first === undefined) throw new Error('nothing is attached')
+  scene.ports.attachments.put({
+    ...first,
+    podName: hostile,
+    podNamespace: hostile,
+    ifname: 'e\u001b[2J',
+    netns: hostile,
+  })
+  const words = [
+    ['list'],
+    ['list', '-o', 'wide'],
+    ['list', '-o', 'name'],
+    ['list', '-o', 'json'],
+    ['list', '-o', 'yaml'],
+  ]
+  for (const command of [
+    ...words,
+    ['show', 'web'],
+    ['show', 'web', '-o', 'json'],
+    ['check'],
+    ['status'],
+    ['list', '--pod', hostile],
+    ['show', hostile],
+    ['trace', 'web', hostile],
+    ['repair'],
+    ['gc', '--dry-run'],
+  ]) {
+    const { stdout, stderr } = await podwire(...command)
+    const text = `${stdout}${stderr}`
+    t.notMatch(text.replaceAll(/(?!\n)\p{Cc}\[\d+m/gu, ''), /(?!\n)[\p{Cc}\p{Cf}]/u, command.join(' '))
+    t.notMatch(text, /^fake/m, command.join(' '))
+  }
+  const { stdout } = await podwire('list', '-o', 'json')
+  t.match(JSON.parse(stdout), [{ pod: { name: hostile } }], 'programs get it as it is')
+})

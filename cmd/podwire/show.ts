@@ -6,7 +6,7 @@ import { type Data, formatJson, formatYaml } from './data-formats.ts'
 import { isDifferent, type Row, viewAttached } from './kernel-view.ts'
 import { attachedData } from './list.ts'
 import { type Checked, type Checking, checkAttached } from './recorded-check.ts'
-import { formatAge, formatTable, type Style } from './style.ts'
+import { formatAge, formatTable, type Style, visible } from './style.ts'
 
 export const SHOW_FORMATS = ['json', 'yaml'] as const
 
@@ -55,7 +55,7 @@ function shownText(shown: Shown, { nowMs, style }: { nowMs: number; style: Style
 }
 
 function linesOf(facts: readonly (readonly string[])[]): string {
-  return facts.map(([name = '', value = '']) => `${name.padEnd(9)}  ${value}\n`).join('')
+  return facts.map(([name = '', value = '']) => `${name.padEnd(9)}  ${visible(value, 'colours')}\n`).join('')
 }
 
 /** The place is only said where it begins; `!` marks what differs, for eyes without colours, too. */
@@ -77,8 +77,8 @@ function rowTable(rows: readonly Row[], style: Style): string {
 function verdict({ drifts, unknown }: Checked, style: Style): string {
   return [
     ...(drifts.length === 0 ? [style.good('CHECK: all as ADD made it')] : [style.bad('CHECK:')]),
-    ...drifts.map((text) => `  ${text}`),
-    ...unknown.map((text) => `  ${style.warn(`not checked: ${text}`)}`),
+    ...drifts.map((text) => `  ${visible(text)}`),
+    ...unknown.map((text) => `  ${style.warn(`not checked: ${visible(text)}`)}`),
   ]
     .map((line) => `${line}\n`)
     .join('')

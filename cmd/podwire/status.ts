@@ -7,7 +7,7 @@ import type { Answer } from './command.ts'
 import { askDaemon, type DaemonStatus, DaemonUnreachable } from './daemon-client.ts'
 import { type Data, formatJson, formatYaml } from './data-formats.ts'
 import { type FoundPool, listPools, poolData, poolTable } from './pools.ts'
-import { formatAge, formatCount, formatTable, type Style } from './style.ts'
+import { formatAge, formatCount, formatTable, type Style, visible } from './style.ts'
 
 export const STATUS_FORMATS = ['json', 'yaml'] as const
 
@@ -80,7 +80,7 @@ function nodeText(node: Node, style: Style): string {
 
 function formatFacts(facts: readonly (readonly [string, string])[]): string {
   const width = Math.max(...facts.map(([name]) => name.length))
-  return facts.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('')
+  return facts.map(([name, value]) => `${name.padEnd(width)}  ${visible(value, 'colours')}\n`).join('')
 }
 
 function daemonText({ daemon, socketPath, version, nowMs }: Node, style: Style): string {

@@ -28,6 +28,29 @@ function coloured(format: Colour): (text: string) => string {
   return (text) => (text === '' ? '' : styleText(format, text, { validateStream: false }))
 }
 
+/** Of COLOURED: no terminal does more than paint by these. */
+const OWN_COLOURS = [1, 22, 31, 32, 33, 39, 90].map((code) => `\u001b[${code}m`)
+
+export type Kept = 'lines' | 'colours'
+
+/**
+ * A text in which others have a say (names of pods and interfaces, messages), with all written out that would move a
+ * terminal's cursor, change its title, turn the direction of writing or forge a line: `\u001b`, as JSON has it.
+ *
+ * @param kept  what is meant to be in it: line ends, our own colours
+ */
+export function visible(text: string, ...kept: readonly Kept[]): string {
+  return text.replace(/(?!\n)\p{Cc}\[\d+m|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (found) => {
+    const isMeant =
+      found === '\n' ? kept.includes('lines') : kept.includes('colours') && OWN_COLOURS.includes(found)
+    return isMeant ? found : writeOut(found)
+  })
+}
+
+function writeOut(text: string): string {
+  return text.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
 interface Reader {
   readonly isTerminal: boolean
   readonly environment: Readonly<Record<string, string | undefined>>
@@ -41,7 +64,10 @@ export function styleFor({ isTerminal, environment }: Reader): Style {
 
 /** Columns with two spaces between them, as `kubectl` prints them. '' is printed as `-`, but in the last column. */
 export function formatTable(titles: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [titles, ...rows.map((row) => row.map((cell, i) => cell || (i + 1 < row.length ? '-' : '')))]
+  const lines = [
+    titles,
+    ...rows.map((row) => row.map((cell, i) => visible(cell, 'colours') || (i + 1 < row.length ? '-' : ''))),
+  ]
   const widths = titles.map((_, i) => Math.max(...lines.map((line) => widthOf(line[i] ?? ''))))
   const format = (line: readonly string[]) =>
     line
