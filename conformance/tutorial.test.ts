@@ -33,9 +33,10 @@ for (const document of DOCUMENTS) {
   })
 
   test(`${document} links to what is there`, (t) => {
-    for (const link of listLocalLinks(markdown, document)) t.ok(existsSync(join(PROJECT, link)), link)
+    const links = listLocalLinks(markdown, document)
+    t.ok(links.length > 0)
+    for (const link of links) t.ok(existsSync(join(PROJECT, link)), link)
     const names = listCodeLinks(markdown, document)
-    t.ok(names.length > 0)
     for (const { name, path: file } of names.filter((one) => existsSync(join(PROJECT, one.path))))
       t.ok(isIn(name, readFileSync(join(PROJECT, file), 'utf8')), `${name} is in ${file}`)
     t.end()
@@ -44,7 +45,8 @@ for (const document of DOCUMENTS) {
 
 function judge(t: Test, document: string, { step, status, printed }: Played): void {
   const where = `${document}:${step.line}`
-  t.equal(status !== 0, step.mayFail, `${where} ends with ${status}`, { script: step.script, printed })
+  if (step.mayFail !== undefined)
+    t.equal(status !== 0, step.mayFail, `${where} ends with ${status}`, { script: step.script, printed })
   if (step.shown === undefined || isAsShown(step.shown.text, printed)) return
   t.equal(mask(printed), mask(step.shown.text), `${where} prints what is shown`, { script: step.script })
 }

@@ -54,7 +54,7 @@ const configuration: Examination = {
         ? []
         : [
             warning(
-              `${first.file} is what runtimes use; ${others.map(({ file }) => basename(file)).join(', ')} are there, too`,
+              `${first.file} is what runtimes use; ${others.map(({ file }) => basename(file)).join(', ')} ${others.length === 1 ? 'is' : 'are'} there, too`,
               'remove those that are not used',
             ),
           ]

@@ -2,6 +2,9 @@
 
 import { test } from 'tap'
 
+import type { Hostport } from '../../../lib/hostport/hostport.ts'
+import { addHostports } from '../../../lib/hostport/hostport-table.ts'
+import { IpAddress } from '../../../lib/ip/address.ts'
 import { Prefix } from '../../../lib/ip/prefix.ts'
 import type { LinkSettings } from '../../../lib/rtnl/link.ts'
 import type { Change } from '../../../lib/rtnl/rtnl.ts'
@@ -270,4 +273,11 @@ test('podwire trace names chains that rewrite destinations', async (t) => {
   t.notMatch((await trace('web', '2001:db8::7')).stdout, said, 'IPv6 does not pass it')
   t.notMatch((await trace('node', 'api')).stdout, said, 'nor does what the node sends')
   t.notMatch((await trace('web', 'api')).stdout, said, 'nor what stays on the bridge')
+
+  const address = IpAddress.parse('10.1.0.5')
+  const hostport: Hostport = { protocol: 'tcp', port: 8080, address, podPort: 80 }
+  await addHostports(scene.kernel.host.nft, { hostports: [hostport], masquerades: [] }, 'net web eth0')
+  const ours = /chain inet podwire hostport_prerouting/
+  t.match((await trace('203.0.113.7', 'node')).stdout, ours)
+  t.notMatch((await trace('web', '203.0.113.7')).stdout, ours, 'host ports are the node’s')
 })

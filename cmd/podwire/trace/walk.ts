@@ -7,7 +7,9 @@ import type { Ports } from '../../../lib/host/ports.ts'
 import type { IpAddress } from '../../../lib/ip/address.ts'
 import { NetlinkError } from '../../../lib/netlink/error.ts'
 import { chainName } from '../../../lib/nftables/chain.ts'
+import { podwireTable } from '../../../lib/nftables/masquerade-rules.ts'
 import { listMasquerade } from '../../../lib/nftables/podwire-table.ts'
+import { tableName } from '../../../lib/nftables/table.ts'
 import type { Link } from '../../../lib/rtnl/link.ts'
 import type { Way } from '../../../lib/rtnl/route-lookup.ts'
 import { type Attached, podText } from '../attached.ts'
@@ -222,11 +224,14 @@ class Walker {
   }
 
   /** Services and host ports change where a packet goes. The chains that do so are named, not followed. */
-  async #sayRewriters(hook: 'prerouting' | 'output', { family }: IpAddress): Promise<void> {
-    const families = ['inet', family === 4 ? 'ip' : 'ip6']
-    const chains = (await this.#host.nft.listBaseChains(hook)).filter(
+  async #sayRewriters(hook: 'prerouting' | 'output', dst: IpAddress): Promise<void> {
+    const families = ['inet', dst.family === 4 ? 'ip' : 'ip6']
+    const found = (await this.#host.nft.listBaseChains(hook)).filter(
       ({ table, base }) => base?.type === 'nat' && families.includes(table.family),
     )
+    // Ours are for host ports, which are the node's.
+    const isOfNode = found.length > 0 && (await this.#isOfNode(dst))
+    const chains = found.filter(({ table }) => isOfNode || tableName(table) !== tableName(podwireTable))
     if (chains.length === 0) return
     const names = chains.map((chain) => `chain ${chainName(chain)}`).join(', ')
     this.#say('node', `${names}: may send it elsewhere (a Service, a host port), and is not followed`)
