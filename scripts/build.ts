@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 
+import { PAGE_ASSET } from '../cmd/podwire/page/page-files.ts'
 import { PLUGIN_NAMES } from '../cmd/podwire/registry.ts'
 import {
   bundlePacks,
@@ -15,6 +16,7 @@ import {
   type PackList,
   type Packs,
 } from './bundle.ts'
+import { bundlePage } from './page.ts'
 import { buildExecutable, NODE_PACKAGE } from './sea.ts'
 import { contentHash, runStep } from './step.ts'
 
@@ -46,9 +48,10 @@ async function main(): Promise<void> {
   await buildShim()
   await buildAddon() // first: the tests need it, even when the rest does not build
   const { packs, modules, metafiles } = await bundleProduct()
-  writeFileSync(DEPENDENCIES, describeDependencies(metafiles))
+  const page = await bundlePage()
+  writeFileSync(DEPENDENCIES, describeDependencies([...metafiles, page.metafile]))
   const start = await bundleStart('cmd/podwire/start.ts', productVersion(), modules)
-  const assets = { ...addonAssets(), ...(await compilePacks(packs)) }
+  const assets = { ...addonAssets(), ...(await compilePacks(packs)), ...writePage(page.asset) }
   await buildExecutable(WORK, { output: EXECUTABLE, script: start.code, assets })
   for (const name of PLUGIN_NAMES) link(name)
 }
@@ -78,7 +81,8 @@ const PACKS: PackList = [
   ['bridge', /^cmd\/(cni-bridge|ipam-host-local)\/(?!reference)/],
   ['loopback', /^cmd\/cni-loopback\/(?!reference)/], // containerd calls it for every pod
   ['plugins', /^cmd\/(cni|ipam)-[^/]*\/(?!reference)/],
-  ['podwire', /./],
+  ['podwire', /^(?!cmd\/podwire\/page\/)/],
+  ['page', /./], // only read by a daemon that shows it
 ]
 
 function bundleProduct(): Promise<Packs> {
@@ -108,8 +112,16 @@ async function compilePacks(packs: Packs['packs']): Promise<Record<string, strin
   return assets
 }
 
+/** Under the name that cmd/podwire/page/page-files.ts knows. */
+function writePage(asset: string): Record<string, string> {
+  const file = join(WORK, PAGE_ASSET)
+  writeFileSync(file, asset)
+  return { [PAGE_ASSET]: file }
+}
+
 async function checkDependencies(): Promise<void> {
-  const expected = describeDependencies((await bundleProduct()).metafiles)
+  const metafiles = [...(await bundleProduct()).metafiles, (await bundlePage()).metafile]
+  const expected = describeDependencies(metafiles)
   if (readFileSync(DEPENDENCIES, 'utf8') === expected) return
   throw new Error(`${DEPENDENCIES} is not what the bundle holds; see what \`npm run build\` changes in it`)
 }

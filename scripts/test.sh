@@ -26,6 +26,7 @@ need podman podman 'another one, with its CNI backend'
 need /bin/busybox busybox-static 'what runs in their containers'
 need ping iputils-ping 'sends packets through what the plugins made'
 need openssl openssl 'makes the certificate of an API server'
+need chromium chromium 'shows the daemon’s page to the tests'
 need shellcheck shellcheck 'reads the scripts'
 install_missing
 install_modules

@@ -3,12 +3,15 @@
 import type { Plugin } from '../../lib/cni/plugin.ts'
 import type { MetricsAddress } from '../../lib/daemon/metrics-port.ts'
 import type { Ports } from '../../lib/host/ports.ts'
+import type { ListenAddress } from './page/listen-address.ts'
 import type { Style } from './style.ts'
 
 export interface DaemonOptions {
   readonly socketPath: string | undefined
   readonly metricsAddress: MetricsAddress | undefined
   readonly rehearses: boolean
+  /** Where the page of the node is served. */
+  readonly page: ListenAddress | undefined
 }
 
 export interface About {

@@ -73,7 +73,7 @@ export const INSTALLING = {
     },
   },
   daemon: {
-    usage: 'daemon [--socket PATH] [--metrics ADDRESS:PORT] [--no-rehearsal] [--check]',
+    usage: 'daemon [--socket PATH] [--ui ADDRESS:PORT] [--metrics ADDRESS:PORT] [--no-rehearsal] [--check]',
     summary: 'serve the calls of the shim, until SIGTERM',
     options: {
       check: { type: 'boolean', what: 'only ask the one that runs: exit status 0 when it serves, else 1' },
@@ -87,19 +87,31 @@ export const INSTALLING = {
         value: 'ADDRESS:PORT',
         what: 'tell /metrics, /healthz and /readyz there, too: to whoever reaches it, without a password',
       },
+      ui: {
+        type: 'string',
+        value: 'ADDRESS:PORT',
+        what: 'also show this node as a page at a loopback address, to who has the link in /run/podwire/page.url',
+      },
     },
     operands: [0, 0],
     examples: [
       ['podwire daemon', ''],
       ['podwire daemon --metrics 127.0.0.1:9479', 'a Prometheus on this node may ask for them there'],
+      [
+        'podwire daemon --ui 127.0.0.1:7070',
+        'then open the link in /run/podwire/page.url, which root can read',
+      ],
       ['curl --unix-socket /run/podwire/podwire.sock http://podwire/metrics', 'its counters, for Prometheus'],
     ],
     run: async ({ flags, about }) => {
       if (flags['check'] === true) return checkDaemon(flags, about)
       const metrics = textOf(flags, 'metrics')
       const metricsAddress = metrics === undefined ? undefined : parseMetricsAddress(metrics)
+      const { parseListenAddress } = await import('./page/listen-address.ts')
+      const ui = textOf(flags, 'ui')
+      const page = ui === undefined ? undefined : parseListenAddress(ui)
       const rehearses = flags['no-rehearsal'] !== true
-      await about.runDaemon({ socketPath: textOf(flags, 'socket'), metricsAddress, rehearses })
+      await about.runDaemon({ socketPath: textOf(flags, 'socket'), metricsAddress, page, rehearses })
       return ''
     },
   },

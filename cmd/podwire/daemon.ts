@@ -5,6 +5,7 @@ import type { Plugin } from '../../lib/cni/plugin.ts'
 import { Daemon } from '../../lib/daemon/daemon.ts'
 import type { MetricsAddress } from '../../lib/daemon/metrics-port.ts'
 import type { Recovery } from '../../lib/daemon/recover.ts'
+import { StepLog } from '../../lib/daemon/step-log.ts'
 import { openPorts } from '../../lib/host/open-ports.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { stateDirOf } from '../../lib/host/state-dir.ts'
@@ -13,6 +14,9 @@ import type { Log } from '../../lib/log/log.ts'
 import { openPinoLog } from '../../lib/log/pino-log.ts'
 import { socketPathOf } from './daemon-client.ts'
 import { listDataDirs } from './data-dirs.ts'
+import type { ListenAddress } from './page/listen-address.ts'
+import type { Page } from './page/page.ts'
+import { pluginPath } from './places.ts'
 import { rehearse } from './rehearsal.ts'
 
 /**
@@ -25,6 +29,8 @@ const DELETION_THREADS = 12
 const REHEARSED_PODS = 48
 
 export interface DaemonCommand {
+  /** Where the page of the node is served, if anywhere. */
+  readonly page: ListenAddress | undefined
   /** Where it listens; else PODWIRE_SOCKET, else /run/podwire/podwire.sock. */
   readonly socketPath: string | undefined
   /** Where the counters are told, beside the socket. */
@@ -53,7 +59,8 @@ export async function runDaemon(command: DaemonCommand): Promise<void> {
   }
   const ports = openPorts({ environment, executable, findPlugin, log, background })
   const stateDir = stateDirOf(environment)
-  const path = [dirname(executable), '/opt/cni/bin', '/usr/lib/cni']
+  const path = pluginPath(dirname(executable))
+  const steps = command.page && new StepLog(() => ports.clock.nowMs())
   const { daemon, recovery } = await Daemon.start({
     socketPath,
     stateDir,
@@ -64,13 +71,17 @@ export async function runDaemon(command: DaemonCommand): Promise<void> {
     path,
     listDataDirs: () => listDataDirs(ports),
     metricsAddress,
+    onSteps: steps?.note,
   })
   logRecovery(log, recovery)
-  command.print(`podwire ${version}: serving ${socketPath}`)
+  const page = steps && (await openPageAnyway({ ...command, path, stateDir, steps, log }))
+  const place = page && `; page at ${page.url}, its link is in ${page.linkFile}`
+  command.print(`podwire ${version}: serving ${socketPath}${place ?? ''}`)
   if (metricsAddress !== undefined)
     log.info({ ...metricsAddress }, 'metrics are told to whoever reaches this address')
   const rehearsal = rehearsing(log, daemon, { stateDir, ...command })
   log.info({ signal: await command.stopped }, 'stopping')
+  await page?.close()
   await rehearsal
   await daemon.stop()
   log.info({}, 'stopped')
@@ -101,6 +112,29 @@ async function rehearsing(
     )
   } catch (error) {
     log.info({ error: String(error) }, 'could not rehearse: the first calls take longer')
+  }
+}
+
+interface PageOfDaemon extends DaemonCommand {
+  readonly path: readonly string[]
+  readonly stateDir: string
+  readonly steps: StepLog
+  readonly log: Log
+}
+
+/** Pods come first: whoever has the port keeps the page away, and nothing else. */
+async function openPageAnyway(options: PageOfDaemon): Promise<Page | undefined> {
+  const { page: listen, environment, executable, findPlugin, log } = options
+  if (listen === undefined) return undefined
+  const { openPage } = await import('./page/page.ts')
+  const { EMPTY_STORES } = await import('./empty-stores.ts')
+  const ports = openPorts({ environment, executable, findPlugin, log, emptyStores: EMPTY_STORES })
+  try {
+    return await openPage({ ...options, ports, listen, startedAtMs: ports.clock.nowMs() })
+  } catch (error) {
+    log.error({ ...listen, error: String(error) }, 'the page is not served')
+    ports.close()
+    return undefined
   }
 }
 

@@ -35,12 +35,19 @@ export class TestDaemon {
     })
   }
 
-  /** Resolves when it says that it is ready. @throws with its log when it ends before */
-  static async start(node: TestNode, { rehearses = false } = {}): Promise<TestDaemon> {
+  /**
+   * Resolves when it says that it is ready. @throws with its log when it ends before
+   *
+   * @param options.more  than where its socket is
+   */
+  static async start(
+    node: TestNode,
+    { rehearses = false, more = [] }: { rehearses?: boolean; more?: readonly string[] } = {},
+  ): Promise<TestDaemon> {
     const program = join(node.contestant.directory, 'podwire')
     const { PATH = '/usr/sbin:/usr/bin:/sbin:/bin' } = process.env
     const env = { PATH, PODWIRE_STATE_DIR: node.stateDir }
-    const flags = ['--socket', node.socketPath, ...(rehearses ? [] : ['--no-rehearsal'])]
+    const flags = ['--socket', node.socketPath, ...(rehearses ? [] : ['--no-rehearsal']), ...more]
     const args = ['netns', 'exec', node.name, program, 'daemon', ...flags]
     const daemon = new TestDaemon(spawn('ip', args, { env, stdio: ['ignore', 'pipe', 'pipe'] }))
     await daemon.#ready()

@@ -18,6 +18,7 @@ import { type PoolFigure, PoolFigures } from './pool-figures.ts'
 import { NOTHING } from './protocol.ts'
 import { type Recovery, recover } from './recover.ts'
 import { DaemonServer } from './server.ts'
+import type { SteppedCall } from './steps.ts'
 
 export interface DaemonOptions {
   readonly socketPath: string
@@ -32,6 +33,8 @@ export interface DaemonOptions {
   readonly listDataDirs: () => readonly string[]
   /** A port for the counters; else they are on the socket only. */
   readonly metricsAddress?: MetricsAddress | undefined
+  /** Called after each call, with what it did step by step. */
+  readonly onSteps?: ((call: SteppedCall) => void) | undefined
 }
 
 /** As native/shim.c does: what cannot be looked at (ELOOP, ENAMETOOLONG, …) is nothing. */
@@ -59,7 +62,7 @@ export class Daemon {
   #isReady = false
 
   private constructor(options: DaemonOptions) {
-    const { ports, findPlugin, stateDir, version, socketPath: path } = options
+    const { ports, findPlugin, stateDir, version, onSteps, socketPath: path } = options
     const { lockByte, flock } = loadNative()
     this.#options = options
     this.#startedAtMs = ports.clock.nowMs()
@@ -80,6 +83,7 @@ export class Daemon {
       stateDir,
       version,
       serveHttp,
+      onSteps,
     })
     this.#server = new DaemonServer(this.#service, { path, flock })
   }

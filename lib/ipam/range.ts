@@ -86,8 +86,8 @@ export function findAllocatable(range: Range, from: IpAddress): IpAddress | unde
   return spanContains(range, address) ? address : undefined
 }
 
-export function isReserved(range: Range, address: IpAddress): boolean {
-  return range.reserved.some((span) => spanContains(span, address))
+export function isReserved({ reserved }: Addresses, address: IpAddress): boolean {
+  return reserved.some((span) => spanContains(span, address))
 }
 
 /** How many pods the range has addresses for. */
