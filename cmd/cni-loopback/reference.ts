@@ -7,7 +7,7 @@ export const reference: PluginReference = {
   name: 'cni-loopback',
   summary: 'brings up `lo` of a pod.',
   about: [
-    'containerd executes `loopback` for every pod, before the network’s own plugins: install with `--upstream-names`. It keeps no record. The other plugins of Podwire bring `lo` up, too.',
+    'containerd executes `loopback` for every pod, before the network’s own plugins: install with `--upstream-names`. It keeps no record. The plugins of Podwire that make an interface bring `lo` up, too.',
   ],
   schema: object({}),
   notes: {},
