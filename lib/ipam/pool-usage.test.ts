@@ -52,6 +52,19 @@ test('a range that was configured anew is told as it is now', (t) => {
   t.end()
 })
 
+test('a range that was changed and changed back is told as it was', (t) => {
+  const store = new MemoryLeaseStore('boot-1')
+  const before = parseRangeSets({ subnet: '10.1.0.0/24' })
+  const after = parseRangeSets({ subnet: '10.1.0.128/25' })
+  store.transaction((tx) => lease(tx, 'a', { sets: before, nowMs: 1 }))
+  store.transaction((tx) => lease(tx, 'b', { sets: after, nowMs: 2 }))
+  t.match(describe(store), [/^net 0 10\.1\.0\.129-10\.1\.0\.254: 1 of 125/])
+  store.transaction((tx) => lease(tx, 'c', { sets: before, nowMs: 3 }))
+  t.match(describe(store), [/^net 0 10\.1\.0\.1-10\.1\.0\.254: 3 of 253/])
+  t.equal(describe(store).length, 1)
+  t.end()
+})
+
 test('what a pool is known by can be read again', (t) => {
   const range = parseRange({ subnet: '10.1.0.0/24', exclude: ['10.1.0.8/30', '10.1.0.20'] })
   const { start, end, reserved } = range

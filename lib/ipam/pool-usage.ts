@@ -2,7 +2,7 @@
 
 import type { Lease, LeaseReader } from './lease-store.ts'
 import { type Addresses, capacityOf, parsePoolKey } from './range.ts'
-import { formatSpan, spansOverlap } from './span.ts'
+import { formatSpan, spanContains, spansOverlap } from './span.ts'
 
 export interface PoolUsage {
   readonly network: string
@@ -22,15 +22,27 @@ export interface CurrentPool {
   readonly range: Addresses
 }
 
-/** Those made last first. Ranges that were configured otherwise since are left out. */
+/** Ranges that were configured otherwise since are left out. */
 export function currentPools(reader: LeaseReader): CurrentPool[] {
-  const current: CurrentPool[] = []
+  let current: CurrentPool[] = []
   for (const { network, key, setIndex } of reader.listPools()) {
-    const range = parsePoolKey(key)
-    const isCurrent = !current.some((newer) => newer.network === network && spansOverlap(newer.range, range))
-    if (isCurrent) current.push({ network, setIndex, range })
+    const pool = { network, setIndex, range: parsePoolKey(key) }
+    const newer = current.filter((one) => one.network === network && spansOverlap(one.range, pool.range))
+    if (newer.length > 0 && !isUsedAgain(reader, pool, newer)) continue
+    current = [...current.filter((one) => !newer.includes(one)), pool]
   }
   return current
+}
+
+/** The configuration was changed, and changed back: the address that was taken last is only in the older range. */
+function isUsedAgain(
+  reader: LeaseReader,
+  { network, setIndex, range }: CurrentPool,
+  newer: readonly CurrentPool[],
+): boolean {
+  const last = reader.listLastTaken(network).find((one) => one.setIndex === setIndex)?.address
+  const contains = (one: Addresses) => last !== undefined && spanContains(one, last)
+  return contains(range) && !newer.some((one) => contains(one.range))
 }
 
 /** By network, then range set, then address. */
