@@ -29,9 +29,7 @@ async function findLostRules({ kernel, attachments, clock }: Ports): Promise<Pro
   const isUsed = attachments.list({ plugin: PLUGIN }).some(({ createdAtMs }) => createdAtMs < before)
   if (!isUsed) return []
   const messages = await checkHostportTable(kernel.host.nft)
-  return messages.map((message) => ({
-    code: CNI_CODE.limitedConnectivity,
-    message: `host ports of pods are lost: ${message}`,
-    remedy: 'podwire repair',
-  }))
+  if (messages.length === 0) return []
+  const message = `host ports of pods are lost: ${messages.join('; ')}`
+  return [{ code: CNI_CODE.limitedConnectivity, message, remedy: 'podwire repair' }]
 }

@@ -121,7 +121,11 @@ export function findPod(ports: Ports, who: string): Attached[] {
 }
 
 /** `default/web-0`, else the container. */
-export function podText({ podNamespace, podName, containerId }: Attached): string {
+export function podText({
+  podNamespace,
+  podName,
+  containerId,
+}: Pick<Attached, 'podNamespace' | 'podName' | 'containerId'>): string {
   return visible(podName === '' ? containerId : `${podNamespace}/${podName}`)
 }
 

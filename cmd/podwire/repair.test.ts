@@ -16,7 +16,8 @@ function makePorts(): Ports {
     const netns = `/run/netns/${containerId}`
     if (containerId !== 'gone') kernel.addNamespace(netns)
     const key = { plugin: 'p', network: 'net', containerId, ifname: 'eth0' }
-    attachments.put({ ...key, netns, record: {}, bootId: BOOT, createdAtMs: 0, isComplete: true })
+    const pod = containerId === 'pod-1' ? { podNamespace: 'demo', podName: 'web' } : {}
+    attachments.put({ ...key, ...pod, netns, record: {}, bootId: BOOT, createdAtMs: 0, isComplete: true })
   }
   return { kernel, attachments } as unknown as Ports
 }
@@ -45,15 +46,18 @@ test('podwire repair says what was mended, of the pods that live', async (t) => 
   })
   t.equal(
     await repair(makePorts(), [plugin]),
-    'network net, container pod-1, interface eth0: mended: x is gone\n' +
-      'network net, container pod-1, interface eth0: mended: y is gone\n',
+    `demo/web eth0 (net)
+  mended: x is gone
+  mended: y is gone
+mended 2 differences, looked at 2 interfaces
+`,
   )
   t.strictSame(asked, ['pod-1', 'pod-2'])
 })
 
 test('podwire repair says so when nothing is wrong, and when no plugin knows how', async (t) => {
   for (const plugins of [[makePlugin(() => whole)], [makePlugin()], []])
-    t.equal(await repair(makePorts(), plugins), 'nothing to mend in 2 attachments\n')
+    t.equal(await repair(makePorts(), plugins), 'nothing to mend in 2 interfaces\n')
 })
 
 test('podwire repair goes on after a failure, and tells it with all that was done', async (t) => {
@@ -65,8 +69,7 @@ test('podwire repair goes on after a failure, and tells it with all that was don
     code: 'EREPAIR',
     message:
       'not all could be mended\n' +
-      'network net, container pod-1, interface eth0: not mended: no permission\n' +
-      'network net, container pod-2, interface eth0: mended: x is gone\n' +
-      'network net, container pod-2, interface eth0: not mended: y is gone (EPERM)',
+      'demo/web eth0 (net)\n  not mended: no permission\n' +
+      'pod-2 eth0 (net)\n  mended: x is gone\n  not mended: y is gone (EPERM)',
   })
 })

@@ -6,6 +6,8 @@ import { isValid } from '../../lib/host/garbage.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { recordedRequest } from '../../lib/host/recorded-request.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
+import { podText } from './attached.ts'
+import { formatCount } from './style.ts'
 
 /** Told with what was done, since that is done all the same. */
 export class RepairError extends Error {
@@ -17,21 +19,31 @@ export class RepairError extends Error {
   }
 }
 
-/** @returns a line for each thing that was mended. @throws RepairError when something is left */
+/** @returns what was mended, by attachment. @throws RepairError when something is left */
 export async function repair(ports: Ports, plugins: readonly Plugin<Ports>[]): Promise<string> {
   // What belongs to a pod that is gone is for `podwire gc`.
   const live = ports.attachments.list().filter((attachment) => isValid(ports.kernel, undefined, attachment))
-  const lines: string[] = []
-  let isWhole = true
-  for (const attachment of live) {
-    const { mended, left } = await repairOne(ports, plugins, attachment)
-    lines.push(...mended.map((text) => `${owner(attachment)}: mended: ${text}`))
-    lines.push(...left.map((text) => `${owner(attachment)}: not mended: ${text}`))
-    isWhole &&= left.length === 0
-  }
-  if (!isWhole) throw new RepairError(lines)
-  const count = `${live.length} attachment${live.length === 1 ? '' : 's'}`
-  return lines.length === 0 ? `nothing to mend in ${count}\n` : `${lines.join('\n')}\n`
+  const all: Done[] = []
+  for (const attachment of live)
+    all.push({ owner: ownerOf(attachment), ...(await repairOne(ports, plugins, attachment)) })
+  const owners = [...Map.groupBy(all, ({ owner }) => owner)]
+  const lines = owners.flatMap(([owner, done]) => linesOf(owner, done))
+  const count = formatCount(owners.length, 'interface')
+  if (lines.length === 0) return `nothing to mend in ${count}\n`
+  if (all.some(({ left }) => left.length > 0)) throw new RepairError(lines)
+  const mended = all.reduce((sum, one) => sum + one.mended.length, 0)
+  return `${lines.join('\n')}\nmended ${formatCount(mended, 'difference')}, looked at ${count}\n`
+}
+
+type Done = Repair & { readonly owner: string }
+
+/** Of all plugins of its chain; none when there was nothing to do. */
+function linesOf(owner: string, done: readonly Done[]): string[] {
+  const lines = [
+    ...done.flatMap(({ mended }) => mended.map((text) => `  mended: ${text}`)),
+    ...done.flatMap(({ left }) => left.map((text) => `  not mended: ${text}`)),
+  ]
+  return lines.length === 0 ? [] : [owner, ...lines]
 }
 
 async function repairOne(
@@ -47,6 +59,8 @@ async function repairOne(
   }
 }
 
-function owner({ network, containerId, ifname }: Attachment): string {
-  return `network ${network}, container ${containerId}, interface ${ifname}`
+/** As `podwire check` names it. */
+function ownerOf({ podNamespace = '', podName = '', ...attachment }: Attachment): string {
+  const { containerId, ifname, network } = attachment
+  return `${podText({ podNamespace, podName, containerId })} ${ifname} (${network})`
 }
