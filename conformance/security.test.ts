@@ -298,11 +298,16 @@ test('what lies where our files should is refused, and left as it is', async (t)
     t.equal(readFileSync(victim, 'utf8'), 'precious')
     t.strictSame(podwire.listLeases(node.dataDir), [], 'no address is taken')
   }
-  t.match(await node.exec([join(podwire.directory, 'podwire'), 'daemon', '--socket', '/tmp/podwire.sock']), {
-    status: 1,
-    stderr:
-      /^podwire daemon: open "\/tmp\/podwire\.sock\.lock": EUNSAFE: "\/tmp" can be written to by others/,
-  })
+  t.match(
+    await node.exec([join(podwire.directory, 'podwire'), 'daemon', '--socket', '/tmp/podwire.sock'], {
+      environment: { PODWIRE_STATE_DIR: node.stateDir },
+    }),
+    {
+      status: 1,
+      stderr:
+        /^podwire daemon: open "\/tmp\/podwire\.sock\.lock": EUNSAFE: "\/tmp" can be written to by others/,
+    },
+  )
 })
 
 test('who is not root neither asks the daemon, nor reads the stores, nor does anything alone', async (t) => {

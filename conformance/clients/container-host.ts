@@ -19,7 +19,7 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import { podwire, upstream } from '../harness/contestant.ts'
 import { TestNode } from '../harness/node.ts'
-import { type Exit, mustRun, type RunOptions, run } from '../harness/process.ts'
+import { type Exit, LEASH, mustRun, type RunOptions, run } from '../harness/process.ts'
 import { removeCgroups } from './cgroups.ts'
 import { makeImage } from './image.ts'
 
@@ -55,9 +55,12 @@ export class ContainerHost {
       mount --bind ${directory}/opt /opt
       echo ready
       exec sleep infinity`
+    const [leash, ...words] = LEASH
     const holder = spawn(
-      'nsenter',
+      leash,
       [
+        ...words,
+        'nsenter',
         `--net=${node.path}`,
         'unshare',
         '--mount',

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Contestant, podwire } from './contestant.ts'
 import type { TestNode } from './node.ts'
+import { LEASH } from './process.ts'
 
 let shimDirectory: string | undefined
 
@@ -48,13 +49,13 @@ export class TestDaemon {
     const { PATH = '/usr/sbin:/usr/bin:/sbin:/bin' } = process.env
     const env = { PATH, PODWIRE_STATE_DIR: node.stateDir }
     const flags = ['--socket', node.socketPath, ...(rehearses ? [] : ['--no-rehearsal']), ...more]
-    const args = ['netns', 'exec', node.name, program, 'daemon', ...flags]
-    const daemon = new TestDaemon(spawn('ip', args, { env, stdio: ['ignore', 'pipe', 'pipe'] }))
+    const [leash, ...args] = [...LEASH, 'ip', 'netns', 'exec', node.name, program, 'daemon', ...flags]
+    const daemon = new TestDaemon(spawn(leash, args, { env, stdio: ['ignore', 'pipe', 'pipe'] }))
     await daemon.#ready()
     return daemon
   }
 
-  /** `ip netns exec` becomes the program that it executes. */
+  /** `setpriv` and `ip netns exec` become the program that they execute. */
   get pid(): number {
     return this.#child.pid ?? 0
   }

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { Namespace } from './node.ts'
+import { LEASH } from './process.ts'
 
 const PROGRAM = fileURLToPath(import.meta.resolve('./named-peer.ts'))
 
@@ -27,8 +28,8 @@ class Peer {
   }
 
   static async start({ name, label }: Namespace): Promise<Peer> {
-    const words = ['netns', 'exec', name, process.execPath, PROGRAM, label]
-    const peer = new Peer(spawn('ip', words, { stdio: ['pipe', 'pipe', 'inherit'] }))
+    const [leash, ...words] = [...LEASH, 'ip', 'netns', 'exec', name, process.execPath, PROGRAM, label]
+    const peer = new Peer(spawn(leash, words, { stdio: ['pipe', 'pipe', 'inherit'] }))
     await peer.#lines.next()
     return peer
   }

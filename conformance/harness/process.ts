@@ -5,6 +5,9 @@ import { spawn } from 'node:child_process'
 /** Nothing here takes seconds; a program that is still there then hangs, and is killed. */
 const DEADLINE_MS = 40_000
 
+/** Words before those of a program that stays: it goes with the test, however that ends (PR_SET_PDEATHSIG). */
+export const LEASH = ['setpriv', '--pdeathsig', 'KILL'] as const
+
 export interface Exit {
   /** null when it was killed. */
   readonly status: number | null

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import type { Namespace } from './node.ts'
+import { LEASH } from './process.ts'
 import type { Stage } from './stage.ts'
 
 const PEER = fileURLToPath(import.meta.resolve('./peer-address.ts'))
@@ -21,7 +22,8 @@ export async function serve(
   { name }: Namespace,
   what: 'serve' | 'echo' = 'serve',
 ): Promise<() => Promise<void>> {
-  const child = spawn('ip', ['netns', 'exec', name, process.execPath, PEER, what], {
+  const [leash, ...words] = [...LEASH, 'ip', 'netns', 'exec', name, process.execPath, PEER, what]
+  const child = spawn(leash, words, {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const closed = once(child, 'close')
@@ -40,8 +42,8 @@ export async function askPeer(stage: Stage, from: Namespace, address: string): P
 
 /** Packets from now on, five a second. @returns how to end it, and then how many had no answer */
 export function keepAsking({ name }: Namespace, address: string): () => Promise<number> {
-  const words = ['netns', 'exec', name, 'ping', '-q', '-n', '-i', '0.2', address]
-  const child = spawn('ip', words, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const [leash, ...words] = [...LEASH, 'ip', 'netns', 'exec', name, 'ping', '-q', '-n', '-i', '0.2', address]
+  const child = spawn(leash, words, { stdio: ['ignore', 'pipe', 'inherit'] })
   const output = text(child.stdout)
   return async () => {
     child.kill('SIGINT') // it counts, and ends
