@@ -1,6 +1,6 @@
 // The commands for people, as they are built: what they tell of pods on a node, and of what somebody has changed there.
 
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { t as root, type Test, test } from 'tap'
 import { podwire } from './harness/contestant.ts'
@@ -103,4 +103,47 @@ test('commands tell what somebody has changed, and what to do', { timeout: DEADL
     stderr: /has nothing that podwire install put there/,
   })
   t.ok(web)
+})
+
+/** The delegate of two pods whose CHECK and DEL take longer than a person waits without a word. */
+const SLOW = `#!/bin/sh
+case $CNI_COMMAND in
+  ADD) echo '{"cniVersion":"1.0.0","ips":[{"address":"10.1.0.9/24"}]}' ;;
+  *) sleep 1.1 ;;
+esac
+`
+
+test('what takes longer tells how far it is, on a terminal and nowhere else', {
+  timeout: DEADLINE_MS,
+}, async (t) => {
+  const node = await TestNode.create(podwire)
+  t.teardown(() => node.remove())
+  const bin = join(node.directory, 'bin')
+  mkdirSync(bin)
+  await node.must(join(podwire.directory, 'podwire'), 'install', bin)
+  writeFileSync(join(bin, 'slow'), SLOW, { mode: 0o755 })
+  const config = { cniVersion: '1.0.0', name: 'net', type: podwire.bridge, ipam: { type: 'slow' } }
+  const pods = [await node.addPod('a'), await node.addPod('b')]
+  for (const pod of pods)
+    t.equal(
+      (await callPlugin(node, { type: podwire.bridge, command: 'ADD', pod, config, directories: [bin] }))
+        .status,
+      0,
+    )
+  const environment = { PODWIRE_STATE_DIR: node.stateDir, TERM: 'xterm', NO_COLOR: '1' }
+  const program = join(bin, 'podwire')
+  const onTerminal = async (command: string) => {
+    const { stdout } = await node.exec(['script', '-qec', `${program} ${command}`, '/dev/null'], {
+      environment,
+    })
+    return stdout.split('\r\u001b[K') // each begins the line anew
+  }
+  const checked = await onTerminal('check')
+  t.ok(checked.includes('1 of 2'), `${checked}`)
+  t.match(checked.at(-1), /^a eth0 \(net\): ok\r\n.*2 attachments as ADD made them\r\n$/s)
+  t.match(await node.exec([program, 'check'], { environment }), { status: 0, stderr: '', stdout: /^a eth0/ })
+  for (const pod of pods) await node.removePod(pod)
+  const collected = await onTerminal('gc')
+  t.ok(collected.includes('cni-bridge, network net: 2 found'), `${collected}`)
+  t.strictSame(podwire.listAttachments(node.stateDir), [])
 })

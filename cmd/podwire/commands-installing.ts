@@ -1,11 +1,28 @@
 // Commands that put Podwire on a node, run it, and take it off.
 
-import { type About, type Call, type Command, type Flags, textOf, textsOf, UsageError } from './command.ts'
+import {
+  type About,
+  type Call,
+  type Command,
+  type Flags,
+  type Option,
+  textOf,
+  textsOf,
+  UsageError,
+} from './command.ts'
 import { parseMetricsAddress } from './metrics-address.ts'
+import type { UnitPlace } from './unit.ts'
+
+const unitDir: Option = {
+  type: 'string',
+  value: 'DIR',
+  what: 'of systemd’s units; else /etc/systemd/system',
+}
 
 export const INSTALLING = {
   install: {
-    usage: 'install DIR [--shim] [--upstream-names] [--conflist FILE-or-DIR [--subnet CIDR]… [--node NAME]]',
+    usage:
+      'install DIR [--shim] [--upstream-names] [--systemd] [--conflist FILE-or-DIR [--subnet CIDR]… [--node NAME]]',
     summary: 'put the executable and its plugin names into DIR, such as /opt/cni/bin',
     description: [
       'May run while the node starts pods, and again for an upgrade: each file appears whole under its name. What is not\nours stays, but for files that have the names of the plugins.',
@@ -20,6 +37,11 @@ export const INSTALLING = {
         type: 'boolean',
         what: 'also bridge, host-local and the other names of upstream’s plugins',
       },
+      systemd: {
+        type: 'boolean',
+        what: 'also write a service that runs the daemon; systemd reads it, and nothing is started',
+      },
+      'unit-dir': unitDir,
       conflist: {
         type: 'string',
         value: 'FILE-or-DIR',
@@ -43,6 +65,10 @@ export const INSTALLING = {
       ['podwire install /opt/cni/bin', ''],
       ['podwire install /opt/cni/bin --shim', 'calls are served by the daemon, while it runs'],
       [
+        'podwire install /opt/cni/bin --shim --systemd && systemctl enable --now podwire',
+        'which systemd runs',
+      ],
+      [
         'podwire install /opt/cni/bin --conflist /etc/cni/net.d --subnet 10.244.1.0/24 --subnet fd00:10:244:1::/64',
         '',
       ],
@@ -50,7 +76,9 @@ export const INSTALLING = {
     run: async ({ operands: [directory], flags, about }) => {
       const place = textOf(flags, 'conflist')
       if (directory === undefined && place === undefined) throw new UsageError('where to? DIR, or --conflist')
+      if (directory === undefined && flags['systemd']) throw new UsageError('--systemd needs DIR')
       const lines = directory === undefined ? [] : await installFiles(directory, { flags, about })
+      if (directory !== undefined && flags['systemd']) lines.push(...(await installUnit(directory, flags)))
       if (place !== undefined) lines.push(...(await installConflist(place, { flags, about })))
       return `${lines.join('\n')}\n`
     },
@@ -59,17 +87,19 @@ export const INSTALLING = {
     usage: 'uninstall DIR [--force]',
     summary: 'take out of DIR what install put there',
     description: [
-      'The executable, the shim, the links that lead to them and the addons in .podwire go. Configurations, leases and\nrecords stay, and so does what the plugins made for pods.',
+      'The executable, the shim, the links that lead to them, the addons in .podwire and the service of --systemd go.\nConfigurations, leases and records stay, and so does what the plugins made for pods. A daemon that runs goes on.',
     ],
     options: {
       force: { type: 'boolean', what: 'while pods are attached, too: they can then not be taken down' },
+      'unit-dir': unitDir,
     },
     operands: [1, 1],
     completes: 'directory',
     examples: [['podwire uninstall /opt/cni/bin', 'when the node is drained']],
     run: async ({ operands: [directory = ''], flags, about }) => {
       const { uninstall } = await import('./uninstall.ts')
-      return uninstall(directory, { isForced: flags['force'] === true, openPorts: about.openPorts })
+      const isForced = flags['force'] === true
+      return uninstall(directory, { isForced, openPorts: about.openPorts, units: await unitPlace(flags) })
     },
   },
   daemon: {
@@ -127,6 +157,20 @@ async function installFiles(directory: string, { flags, about }: Installing): Pr
     names: [...pluginNames(about), ...names],
     withShim: flags['shim'] === true,
   })
+}
+
+async function installUnit(directory: string, flags: Flags): Promise<string[]> {
+  const { installUnit: install } = await import('./unit.ts')
+  return install(directory, await unitPlace(flags))
+}
+
+async function unitPlace(flags: Flags): Promise<UnitPlace> {
+  const { DEFAULT_UNIT_DIR, runsSystemd } = await import('./unit.ts')
+  const { Disk } = await import('./disk.ts')
+  const [dir, disk] = [textOf(flags, 'unit-dir') ?? DEFAULT_UNIT_DIR, new Disk()]
+  const isRead = dir === DEFAULT_UNIT_DIR && runsSystemd(disk)
+  // SIGHUP to systemd is `systemctl daemon-reload` (systemd(1)).
+  return { disk, unitDir: dir, reload: isRead ? () => process.kill(1, 'SIGHUP') : undefined }
 }
 
 async function installConflist(place: string, { flags, about }: Installing): Promise<string[]> {

@@ -14,7 +14,8 @@ export const MENDING = {
     run: async ({ flags, about }) => {
       const { gc } = await import('./gc.ts')
       const path = pluginPath(dirname(about.executable))
-      return gc(await about.openPorts(), about.plugins, { dryRun: flags['dry-run'] === true, path })
+      const { openPorts, plugins, progress } = about
+      return gc(await openPorts(), plugins, { dryRun: flags['dry-run'] === true, path, progress })
     },
   },
   repair: {
@@ -27,7 +28,7 @@ export const MENDING = {
     examples: [['nft flush ruleset; podwire repair', '']],
     run: async ({ about }) => {
       const { repair } = await import('./repair.ts')
-      return repair(await about.openPorts(), about.plugins)
+      return repair(await about.openPorts(), about.plugins, about.progress)
     },
   },
   export: {

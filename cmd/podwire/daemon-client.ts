@@ -44,10 +44,14 @@ export interface DaemonFailure {
   readonly message: string
 }
 
+/** Where the daemon's log is, and what starts it anew; pods do without it meanwhile. */
+export const LOG_AND_RESTART =
+  'look at its log (journalctl -u podwire; on Kubernetes: kubectl --namespace kube-system logs POD, of the pod podwire-… on this node), and start it anew (systemctl restart podwire; kubectl --namespace kube-system delete pod POD); pods get their network without it'
+
 /** There is a socket, and it does not answer as a daemon does. */
 export class DaemonUnreachable extends Error {
   readonly code = 'EUNREACHABLE'
-  readonly remedy = 'look at the daemon’s log (journalctl -u podwire), and start it anew'
+  readonly remedy = LOG_AND_RESTART
 
   constructor(socketPath: string, why: string, options?: ErrorOptions) {
     super(`ask the daemon at "${socketPath}": ${why}`, options)

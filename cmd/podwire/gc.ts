@@ -13,6 +13,7 @@ export interface GcOptions {
   readonly dryRun: boolean
   /** Where plugins of others are found, for those that were delegated to: as CNI_PATH. */
   readonly path: readonly string[]
+  readonly progress?: (text: string) => void
 }
 
 /** @returns a line for each thing that goes, or would go */
@@ -24,9 +25,12 @@ export async function gc(
   const lines: string[] = []
   const failures = new Failures()
   for (const { plugin, ...place } of listPlaces(ports, plugins)) {
+    const say = () => options.progress?.(`${plugin.name}, network ${place.network}: ${lines.length} found`)
+    say()
     for (const { what, why, remove } of (await plugin.findGarbage?.(ports, gcRequest(place, options.path))) ??
       []) {
       lines.push(`${options.dryRun ? 'would remove' : 'removed'} ${what}: ${why}`)
+      say()
       if (!options.dryRun) await failures.attempt(remove)
     }
   }

@@ -230,6 +230,6 @@ test('podwire status fails when a daemon is there and does not serve', async (t)
   const other = join(t.testdir({}), 'x')
   t.match(await podwire('status', '--socket', `${other}${'/long'.repeat(40)}`), {
     exitStatus: 1,
-    stdout: /EINVAL/,
+    stdout: /EINVAL.*\n +look at its log \(journalctl .* kubectl .*logs POD/,
   })
 })

@@ -95,9 +95,21 @@ async function runCommand(name: string): Promise<number> {
 
 const PATIENCE_MS = 1000
 
+let progressText = ''
+let isTimed = false
+
 /** Of what takes longer, in a line of a terminal that is written over again and again. */
 function showProgress(text: string): void {
-  if (process.stderr.isTTY && performance.now() > PATIENCE_MS) process.stderr.write(`\r\u001b[K${text}`)
+  if (!process.stderr.isTTY) return
+  progressText = text
+  const restMs = PATIENCE_MS - performance.now()
+  if (restMs <= 0) writeProgress()
+  else if (!isTimed) setTimeout(writeProgress, restMs).unref()
+  isTimed = true
+}
+
+function writeProgress(): void {
+  process.stderr.write(`\r\u001b[K${progressText}`)
 }
 
 async function runDaemon(given: DaemonOptions): Promise<void> {

@@ -20,12 +20,18 @@ export class RepairError extends Error {
 }
 
 /** @returns what was mended, by attachment. @throws RepairError when something is left */
-export async function repair(ports: Ports, plugins: readonly Plugin<Ports>[]): Promise<string> {
+export async function repair(
+  ports: Ports,
+  plugins: readonly Plugin<Ports>[],
+  progress: (text: string) => void = () => undefined,
+): Promise<string> {
   // What belongs to a pod that is gone is for `podwire gc`.
   const live = ports.attachments.list().filter((attachment) => isValid(ports.kernel, undefined, attachment))
   const all: Done[] = []
-  for (const attachment of live)
+  for (const [index, attachment] of live.entries()) {
+    progress(`${index} of ${live.length}`)
     all.push({ owner: ownerOf(attachment), ...(await repairOne(ports, plugins, attachment)) })
+  }
   const owners = [...Map.groupBy(all, ({ owner }) => owner)]
   const lines = owners.flatMap(([owner, done]) => linesOf(owner, done))
   const count = formatCount(owners.length, 'interface')

@@ -4,7 +4,7 @@
 import type { Ports } from '../../lib/host/ports.ts'
 import { type Attached, listAttached, shortId } from './attached.ts'
 import type { Answer } from './command.ts'
-import { askDaemon, type DaemonStatus, DaemonUnreachable } from './daemon-client.ts'
+import { askDaemon, type DaemonStatus, DaemonUnreachable, LOG_AND_RESTART } from './daemon-client.ts'
 import { type Data, formatJson, formatYaml } from './data-formats.ts'
 import { type FoundPool, listPools, poolData, poolTable } from './pools.ts'
 import { formatAge, formatCount, formatTable, type Style, visible } from './style.ts'
@@ -69,6 +69,7 @@ function nodeText(node: Node, style: Style): string {
     formatFacts([
       ['Version', node.version],
       ['Daemon', daemonText(node, style)],
+      ...(isServing(node) ? [] : ([['', LOG_AND_RESTART]] as const)),
       ...(known === undefined ? [] : daemonFacts(known)),
       ['Attachments', attachmentsText(attached, style)],
     ]),

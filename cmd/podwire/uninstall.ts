@@ -7,11 +7,18 @@ import type { Ports } from '../../lib/host/ports.ts'
 import { listAttached, podText } from './attached.ts'
 import { type About, CommandError } from './command.ts'
 import { formatCount } from './style.ts'
+import { type UnitPlace, uninstallUnit } from './unit.ts'
 
 const EXECUTABLES = ['podwire', 'podwire-shim']
 /** Where the executable keeps its addons (lib/native/extract.ts). */
 const ADDONS = '.podwire'
 const NAMED = 3
+
+export interface Uninstallation {
+  readonly isForced: boolean
+  readonly openPorts: About['openPorts']
+  readonly units: UnitPlace
+}
 
 /**
  * @param openPorts  asked for unless `isForced`
@@ -20,18 +27,20 @@ const NAMED = 3
  */
 export async function uninstall(
   directory: string,
-  { isForced, openPorts }: { isForced: boolean; openPorts: About['openPorts'] },
+  { isForced, openPorts, units }: Uninstallation,
 ): Promise<string> {
   const found = [...listNames(directory), ...EXECUTABLES.filter((name) => isFile(join(directory, name)))]
   const addons = listAddons(join(directory, ADDONS))
   if (found.length + addons.length === 0)
     throw new CommandError(`${directory} has nothing that podwire install put there`)
   if (!isForced) refuseWhileAttached(await openPorts({ onlyLooks: true }))
+  // Before what it starts: systemd would try again and again.
+  const gone = uninstallUnit(directory, units)
   const paths = [...found.map((name) => join(directory, name)), ...addons]
   for (const path of paths) rmSync(path, { force: true })
   if (addons.length > 0 && readdirSync(join(directory, ADDONS)).length === 0)
     rmdirSync(join(directory, ADDONS))
-  return paths.map((path) => `${path}: removed\n`).join('')
+  return [...gone, ...paths.map((path) => `${path}: removed`)].map((line) => `${line}\n`).join('')
 }
 
 /** A pod whose plugin is gone cannot be taken down: its runtime tries DEL again and again. */

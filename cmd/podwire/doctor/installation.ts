@@ -8,7 +8,7 @@ import { NEWEST_VERSION } from '../../../lib/cni/versions.ts'
 import type { Ports } from '../../../lib/host/ports.ts'
 import { recordedRequest } from '../../../lib/host/recorded-request.ts'
 import { isBroken, type NetworkConfig } from '../cni-config.ts'
-import { askDaemon, type DaemonStatus } from '../daemon-client.ts'
+import { askDaemon, type DaemonStatus, LOG_AND_RESTART } from '../daemon-client.ts'
 import { pluginPath } from '../places.ts'
 import { formatCount } from '../style.ts'
 import {
@@ -171,9 +171,7 @@ const daemon: Examination = {
     }
     const findings = [
       ...leftToCallers(found),
-      ...(found.ready
-        ? []
-        : [trouble(`pid ${found.pid} at ${socketPath} does not serve`, 'journalctl -u podwire')]),
+      ...(found.ready ? [] : [trouble(`pid ${found.pid} at ${socketPath} does not serve`, LOG_AND_RESTART)]),
       ...(found.version === version
         ? []
         : [
