@@ -23,6 +23,11 @@ export interface DaemonStatus {
   readonly running: number
   readonly waiting: number
   readonly residentBytes: number
+  /** Of a daemon that is older than these figures, nothing. */
+  readonly eventLoopDelayMaxMs?: number
+  /** The longest first. */
+  readonly longestStretches?: readonly DaemonStretch[]
+  readonly abandoned?: number
   readonly calls: readonly DaemonCalls[]
   readonly leftToCaller: Readonly<Record<string, number>>
   readonly lastErrors: readonly DaemonFailure[]
@@ -34,6 +39,18 @@ export interface DaemonCalls {
   readonly succeeded: number
   readonly failed: number
   readonly totalMs: number
+  /** Null when it is beyond what is measured. */
+  readonly p99Ms?: number | null
+  readonly perMinute?: number
+}
+
+/** How long the event loop was held at most, by the calls of a verb. */
+export interface DaemonStretch {
+  readonly verb: string
+  readonly plugin: string
+  readonly ms: number
+  readonly cpuMs: number
+  readonly steps: Readonly<Record<string, number>>
 }
 
 export interface DaemonFailure {

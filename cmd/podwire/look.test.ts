@@ -173,7 +173,30 @@ const STATUS = {
   running: 1,
   waiting: 0,
   residentBytes: 50 << 20,
-  calls: [{ plugin: 'cni-bridge', verb: 'ADD', succeeded: 3, failed: 1, totalMs: 10 }],
+  eventLoopDelayMaxMs: 3.04,
+  longestStretches: [
+    {
+      verb: 'ADD',
+      plugin: 'cni-bridge',
+      ms: 2.26,
+      cpuMs: 1.5,
+      steps: { lease: 0.2, links: 0.9, pod: 0.4, sysctl: 0.1 },
+    },
+    { verb: 'DEL', plugin: 'cni-bridge', ms: 1, cpuMs: 0.5, steps: {} },
+  ],
+  abandoned: 4,
+  calls: [
+    { plugin: 'cni-bridge', verb: 'ADD', succeeded: 3, failed: 1, totalMs: 10, p99Ms: 5, perMinute: 0.8 },
+    {
+      plugin: 'cni-bridge',
+      verb: 'DEL',
+      succeeded: 1,
+      failed: 0,
+      totalMs: 20000,
+      p99Ms: null,
+      perMinute: 0.2,
+    },
+  ],
   leftToCaller: { 'the daemon is stopping': 2 },
   lastErrors: [
     {
@@ -198,10 +221,13 @@ test('podwire status tells what the daemon says, and what is in the stores', asy
 Daemon       serving at ${socket}, pid 4711, for 60s, version 1.2.2
 Calls        1 running, 0 waiting; 50 MiB resident
 Not served   2 (the daemon is stopping)
+Abandoned    4: the caller did not wait for the answer
+Event loop   3.0 ms late at most; held longest by cni-bridge ADD: 2.3 ms (CPU 1.5, links 0.9, pod 0.4, lease 0.2)
 Attachments  1 in 1 network
 
-PLUGIN      VERB  DONE  FAILED  MEAN
-cni-bridge  ADD   3     1       2.5 ms
+PLUGIN      VERB  DONE  FAILED  MEAN        99% BELOW  A MINUTE
+cni-bridge  ADD   3     1       2.5 ms      5 ms       0.8
+cni-bridge  DEL   1     0       20000.0 ms  long       0.2
 
 LAST ERRORS  PLUGIN      VERB  CONTAINER  MESSAGE
 10s          cni-bridge  ADD   x          no (code 7)
@@ -209,6 +235,15 @@ LAST ERRORS  PLUGIN      VERB  CONTAINER  MESSAGE
   )
   const data = JSON.parse((await podwire('status', '--socket', socket, '-o', 'json')).stdout)
   t.match(data, { version: '1.2.3', daemon: { pid: 4711 }, attachments: { count: 1, gone: 0 }, pools: [] })
+})
+
+test('podwire status tells what an older daemon tells', async (t) => {
+  const { podwire } = makeNode()
+  const { eventLoopDelayMaxMs: _, longestStretches: __, abandoned: ___, ...older } = STATUS
+  const calls = [{ plugin: 'cni-bridge', verb: 'ADD', succeeded: 3, failed: 1, totalMs: 10 }]
+  const { stdout } = await podwire('status', '--socket', await serve(t, { ...older, calls }))
+  t.match(stdout, /^cni-bridge +ADD +3 +1 +2\.5 ms +-$/m)
+  t.notMatch(stdout, /Event loop|Abandoned/)
 })
 
 test('podwire status tells of the stores without a daemon', async (t) => {

@@ -4,7 +4,13 @@
 import type { Ports } from '../../lib/host/ports.ts'
 import { type Attached, listAttached, shortId } from './attached.ts'
 import type { Answer } from './command.ts'
-import { askDaemon, type DaemonStatus, DaemonUnreachable, LOG_AND_RESTART } from './daemon-client.ts'
+import {
+  askDaemon,
+  type DaemonStatus,
+  type DaemonStretch,
+  DaemonUnreachable,
+  LOG_AND_RESTART,
+} from './daemon-client.ts'
 import { type Data, formatJson, formatYaml } from './data-formats.ts'
 import { type FoundPool, listPools, poolData, poolTable } from './pools.ts'
 import { formatAge, formatCount, formatTable, type Style, visible } from './style.ts'
@@ -95,7 +101,8 @@ function daemonText({ daemon, socketPath, version, nowMs }: Node, style: Style):
 
 const BYTES_PER_MIB = 1 << 20
 
-function daemonFacts({ running, waiting, residentBytes, leftToCaller }: DaemonStatus): [string, string][] {
+function daemonFacts(daemon: DaemonStatus): [string, string][] {
+  const { running, waiting, residentBytes, leftToCaller, abandoned = 0 } = daemon
   const left = Object.entries(leftToCaller).map(([why, count]) => `${count} (${why})`)
   return [
     [
@@ -103,7 +110,32 @@ function daemonFacts({ running, waiting, residentBytes, leftToCaller }: DaemonSt
       `${running} running, ${waiting} waiting; ${Math.round(residentBytes / BYTES_PER_MIB)} MiB resident`,
     ],
     ...(left.length === 0 ? [] : ([['Not served', left.join(', ')]] as [string, string][])),
+    ...(abandoned === 0
+      ? []
+      : ([['Abandoned', `${abandoned}: the caller did not wait for the answer`]] as [string, string][])),
+    ...eventLoopFacts(daemon),
   ]
+}
+
+function eventLoopFacts({ eventLoopDelayMaxMs, longestStretches = [] }: DaemonStatus): [string, string][] {
+  const [longest] = longestStretches
+  if (eventLoopDelayMaxMs === undefined || longest === undefined) return []
+  return [
+    [
+      'Event loop',
+      `${eventLoopDelayMaxMs.toFixed(1)} ms late at most; held longest by ${stretchText(longest)}`,
+    ],
+  ]
+}
+
+const STEPS_SHOWN = 3
+
+function stretchText({ verb, plugin, ms, cpuMs, steps }: DaemonStretch): string {
+  const most = Object.entries(steps)
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, STEPS_SHOWN)
+    .map(([step, spent]) => `, ${step} ${spent.toFixed(1)}`)
+  return `${plugin} ${verb}: ${ms.toFixed(1)} ms (CPU ${cpuMs.toFixed(1)}${most.join('')})`.trimStart()
 }
 
 function attachmentsText(attached: readonly Attached[], style: Style): string {
@@ -117,15 +149,17 @@ function attachmentsText(attached: readonly Attached[], style: Style): string {
 }
 
 function callTable({ calls }: DaemonStatus, style: Style): string {
-  const rows = calls.map(({ plugin, verb, succeeded, failed, totalMs }) => [
+  const rows = calls.map(({ plugin, verb, succeeded, failed, totalMs, p99Ms, perMinute }) => [
     plugin,
     verb,
     String(succeeded),
     failed === 0 ? '0' : style.bad(String(failed)),
     `${(totalMs / Math.max(1, succeeded + failed)).toFixed(1)} ms`,
+    p99Ms === undefined ? '' : p99Ms === null ? 'long' : `${p99Ms} ms`,
+    perMinute === undefined ? '' : perMinute.toFixed(1),
   ])
   return formatTable(
-    ['PLUGIN', 'VERB', 'DONE', 'FAILED', 'MEAN'].map((title) => style.bold(title)),
+    ['PLUGIN', 'VERB', 'DONE', 'FAILED', 'MEAN', '99% BELOW', 'A MINUTE'].map((title) => style.bold(title)),
     rows,
   )
 }

@@ -137,6 +137,7 @@ test('a call is made by the plugin, counted and logged', async (t) => {
       '{\n    "cniVersion": "1.1.0",\n    "ips": [\n        {\n            "address": "10.1.0.5/24"\n        }\n    ]\n}',
     stderr: '',
   })
+  await turns(1)
   t.match(metrics.calls, [{ plugin: 'cni-test', verb: 'ADD', succeeded: 1, failed: 0 }])
   t.strictSame(logged, ['done'])
 })
@@ -164,6 +165,7 @@ test('a call that fails is answered with its error object', async (t) => {
   plugin.running[0]?.reject(new CniError(7, 'no such thing'))
   const { exitStatus, stdout } = (await answer) as { exitStatus: number; stdout: string }
   t.strictSame([exitStatus, JSON.parse(stdout)], [1, { cniVersion: '1.1.0', code: 7, msg: 'no such thing' }])
+  await turns(1)
   t.match(metrics.errors, [{ plugin: 'cni-test', verb: 'ADD', message: 'no such thing (code 7)' }])
   t.strictSame(logged, ['refused'])
 })
@@ -268,6 +270,7 @@ test('a call whose caller has gone is not begun', async (t) => {
   await first
   t.strictSame(await second, { refusal: 'the caller is gone' })
   t.strictSame(plugin.events, ['ADD pod-1'])
+  await turns(1)
   t.match(metrics.calls, [{ succeeded: 1, failed: 0 }])
 })
 

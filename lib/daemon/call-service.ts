@@ -16,7 +16,7 @@ import { type CallMetrics, type FallbackReason, verbOf } from './metrics.ts'
 import { type Call, NOTHING, PLACES } from './protocol.ts'
 import type { Answer, Client, Service } from './server.ts'
 import { type Step, type SteppedCall, steppedPorts } from './steps.ts'
-import { portsOfCall } from './timed-ports.ts'
+import { CallPorts } from './timed-ports.ts'
 import { STEP } from './timed-steps.ts'
 
 export interface CallServiceOptions {
@@ -98,7 +98,8 @@ export class CallService implements Service {
     if (client.gone.aborted) metrics.countAbandoned()
     if ('refusal' in answer) return answer
     const durationMs = performance.now() - beganAt
-    metrics.count(plugin.name, call, { answer, durationMs, stepsMs: watch.spentMs })
+    // After the answer is sent: who waits for it needs no counters.
+    process.nextTick(() => metrics.count(plugin.name, call, { answer, durationMs, stepsMs: watch.spentMs }))
     return answer
   }
 
@@ -162,7 +163,7 @@ export class CallService implements Service {
       onLeases?.(dataDir)
       return store
     }
-    const own = portsOfCall(ports, { log, delegates: { ...ports.delegates, exec }, leases }, watch)
+    const own = new CallPorts(ports, { log, delegates: { ...ports.delegates, exec }, leases }, watch)
     const steps: Step[] = []
     const watched = onSteps === undefined ? own : steppedPorts(own, (step) => steps.push(step))
     const invocation = { environment, readStdin: () => call.stdin }

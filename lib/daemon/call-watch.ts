@@ -45,17 +45,20 @@ export class CallWatch {
   }
 
   /** Runs a method of a port, for one of STEPS. What it promises is handed on as it is. */
-  // biome-ignore lint/suspicious/noExplicitAny: any method of any port
-  call(step: number, port: any, method: string, args: readonly unknown[]): unknown {
+  call<Args extends readonly unknown[], T>(
+    step: number,
+    port: object,
+    [method, args]: readonly [method: (...args: Args) => T, args: Args],
+  ): T {
     const { stretches, holding } = this.#options
     stretches.enter(holding)
     const wait = this.#waitOf(step)
     const began = performance.now()
     wait.begin(began)
     this.#any.begin(began)
-    let result: unknown
+    let result: T
     try {
-      result = port[method](...args)
+      result = method.apply(port, args as unknown as [...Args])
     } catch (error) {
       this.#settle(step, began, { wait, error })
       throw error

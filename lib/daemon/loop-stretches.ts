@@ -16,6 +16,8 @@ export interface Holding {
 
 export interface LongestStretch extends Holding {
   readonly ms: number
+  /** Of it, what the CPU worked; the rest, it waited for the kernel or for a CPU. */
+  readonly cpuMs: number
   /** Of it, by what was asked of the kernel, the stores, …; the rest is our own code. In ms. */
   readonly steps: Readonly<Partial<Record<Step, number>>>
   readonly at: string
@@ -24,12 +26,13 @@ export interface LongestStretch extends Holding {
 interface Stretch {
   readonly holding: Holding
   readonly began: number
+  readonly beganCpuMs: number
   readonly stepsMs: number[]
 }
 
 export class LoopStretches {
   readonly #nowMs: () => number
-  readonly #histograms = new Map<string, Histogram>()
+  readonly #histograms = new Map<string, { readonly wall: Histogram; readonly cpu: Histogram }>()
   readonly #longest = new Map<string, LongestStretch>()
   #current: Stretch | undefined
 
@@ -41,7 +44,7 @@ export class LoopStretches {
   /** Whatever runs now is for this; of a stretch that has begun, it is a part. */
   enter(holding: Holding): void {
     if (this.#current !== undefined) return
-    this.#current = { holding, began: performance.now(), stepsMs: [] }
+    this.#current = { holding, began: performance.now(), beganCpuMs: cpuMs(), stepsMs: [] }
     queueMicrotask(() => process.nextTick(() => this.#end()))
   }
 
@@ -58,30 +61,51 @@ export class LoopStretches {
 
   /** By verb. */
   get samples(): Sample[] {
-    return [...this.#histograms].map(([verb, { data }]) => ({ labels: [verb], value: data }))
+    return [...this.#histograms].map(([verb, { wall }]) => ({ labels: [verb], value: wall.data }))
+  }
+
+  /** The CPU's work in them, by verb. */
+  get cpuSamples(): Sample[] {
+    return [...this.#histograms].map(([verb, { cpu }]) => ({ labels: [verb], value: cpu.data }))
   }
 
   #end(): void {
-    const { holding, began, stepsMs } = this.#current as Stretch
+    const stretch = this.#current as Stretch
     this.#current = undefined
-    const ms = performance.now() - began
-    const histogram = this.#histograms.get(holding.verb) ?? new Histogram(BOUNDS_MS)
-    this.#histograms.set(holding.verb, histogram)
-    if (ms > histogram.maxMs) this.#longest.set(holding.verb, this.#describe(holding, ms, stepsMs))
-    histogram.add(ms)
+    const ms = performance.now() - stretch.began
+    const workedMs = cpuMs() - stretch.beganCpuMs
+    const { wall, cpu } = this.#histogramsOf(stretch.holding.verb)
+    if (ms > wall.maxMs) this.#longest.set(stretch.holding.verb, this.#describe(stretch, ms, workedMs))
+    wall.add(ms)
+    cpu.add(workedMs)
   }
 
-  #describe(holding: Holding, ms: number, stepsMs: readonly number[]): LongestStretch {
+  #histogramsOf(verb: string) {
+    const known = this.#histograms.get(verb)
+    if (known !== undefined) return known
+    const histograms = { wall: new Histogram(BOUNDS_MS), cpu: new Histogram(BOUNDS_MS) }
+    this.#histograms.set(verb, histograms)
+    return histograms
+  }
+
+  #describe({ holding, stepsMs }: Stretch, ms: number, workedMs: number): LongestStretch {
     const steps = STEPS.flatMap((step, i) =>
       stepsMs[i] === undefined ? [] : [[step, round(stepsMs[i])] as const],
     )
     return {
       ...holding,
       ms: round(ms),
+      cpuMs: round(workedMs),
       steps: Object.fromEntries(steps),
       at: new Date(this.#nowMs()).toISOString(),
     }
   }
+}
+
+/** Of this thread. */
+function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1000
 }
 
 function round(ms: number): number {

@@ -2,13 +2,16 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { test } from 'tap'
+import type { Namespace } from '../host/kernel.ts'
+import { LazyNft } from '../host/lazy-ports.ts'
 import type { Ports } from '../host/ports.ts'
 import { IpAddress } from '../ip/address.ts'
 import { MemoryLeaseStore } from '../ipam/lease-store-memory.ts'
+import type { NftTable } from '../nftables/table.ts'
 import { makeScene } from '../testing/scene.ts'
 import { CallWatch, operationName } from './call-watch.ts'
 import { LoopStretches } from './loop-stretches.ts'
-import { portsOfCall } from './timed-ports.ts'
+import { CallPorts } from './timed-ports.ts'
 import { STEPS } from './timed-steps.ts'
 
 function open(ports: Ports = makeScene().ports) {
@@ -23,7 +26,7 @@ function open(ports: Ports = makeScene().ports) {
   })
   const leases = () => new MemoryLeaseStore('boot-1')
   const asked = () => STEPS.filter((_, i) => watch.spentMs[i] !== undefined)
-  return { watch, refused, asked, ports: portsOfCall(ports, { ...ports, leases }, watch) }
+  return { watch, refused, asked, ports: new CallPorts(ports, { ...ports, leases }, watch) }
 }
 
 test('what is asked of each port is a step of its own', async (t) => {
@@ -59,6 +62,31 @@ test('the ports answer as they would without a watch', async (t) => {
   t.ok(ports.leases('/d').upstream, 'what is no method is handed on')
   const again = open(scene.ports)
   t.strictSame(again.ports.attachments.list(), [], 'a second call, by the same class')
+})
+
+test('what is asked of a port is asked of that one, and of no other of its class', async (t) => {
+  const scene = makeScene()
+  scene.kernel.addNamespace('/run/netns/pod-1')
+  const [node, pod] = [scene.ports.kernel.host, scene.ports.kernel.openNamespace('/run/netns/pod-1')]
+  const lazily = (namespace: Namespace): Namespace =>
+    Object.create(namespace, {
+      inode: { value: namespace.inode },
+      fd: { value: namespace.fd },
+      rtnl: { value: namespace.rtnl },
+      nft: { value: new LazyNft(async () => namespace.nft) },
+    })
+  const kernel = {
+    host: lazily(node),
+    openNamespace: () => lazily(pod),
+    finish: async () => undefined,
+    close: () => undefined,
+  }
+  const { ports } = open({ ...scene.ports, kernel })
+  const table: NftTable = { family: 'inet', name: 'of-a-pod' }
+  await ports.kernel.host.nft.listTables()
+  await ports.kernel.openNamespace('/run/netns/pod-1').nft.apply([{ verb: 'add', table }])
+  t.strictSame(await node.nft.listTables(), [])
+  t.match(await pod.nft.listTables(), [{ name: 'of-a-pod' }])
 })
 
 test('requests that overlap are one wait, and what nobody was asked for is our own code', async (t) => {

@@ -1,93 +1,149 @@
 // The daemon's ports, with what is one call's own in their place, and with a watch that sees what is asked of them.
 
 import type { DelegateExec } from '../cni/delegate.ts'
+import type { Conntrack } from '../conntrack/conntrack.ts'
 import type { Kernel, Namespace } from '../host/kernel.ts'
 import type { Ports } from '../host/ports.ts'
+import type { Nft } from '../nftables/nft.ts'
+import type { Rtnl } from '../rtnl/rtnl.ts'
+import type { AttachmentStore } from '../state/attachments.ts'
+import type { Sysctl } from '../sysctl/sysctl.ts'
 import type { CallWatch } from './call-watch.ts'
 import { STEP } from './timed-steps.ts'
 
-export function portsOfCall(
-  ports: Ports,
-  { log, delegates, leases }: Pick<Ports, 'log' | 'delegates' | 'leases'>,
-  watch: CallWatch,
-): Ports {
-  return {
-    log,
-    delegates: { inProcess: delegates.inProcess, exec: timedExec(delegates.exec, watch) },
-    kernel: timedKernel(ports.kernel, watch),
-    get attachments() {
-      return timed(ports.attachments, STEP.record, watch)
-    },
-    leases: (dataDir) => timed(leases(dataDir), STEP.lease, watch),
-    files: { find: (path) => watch.call(STEP.files, ports.files, 'find', [path]) as string | undefined },
-    clock: ports.clock,
-    random: ports.random,
-    get bootId() {
-      return ports.bootId
-    },
-    close: () => undefined,
+type OwnPorts = Pick<Ports, 'log' | 'delegates' | 'leases'>
+
+// Classes and not objects with getters, which V8 makes anew for each call.
+
+export class CallPorts implements Ports {
+  readonly log: Ports['log']
+  readonly delegates: Ports['delegates']
+  readonly files: Ports['files']
+  readonly kernel: Kernel
+  readonly leases: Ports['leases']
+  readonly clock: Ports['clock']
+  readonly random: Ports['random']
+  readonly #ports: Ports
+  readonly #watch: CallWatch
+  #attachments: AttachmentStore | undefined
+
+  constructor(ports: Ports, own: OwnPorts, watch: CallWatch) {
+    this.log = own.log
+    this.delegates = { inProcess: own.delegates.inProcess, exec: timedExec(own.delegates.exec, watch) }
+    this.files = {
+      find: (path) => watch.call(STEP.files, ports.files, [ports.files.find, [path]]),
+    }
+    this.kernel = new CallKernel(ports.kernel, watch)
+    this.leases = (dataDir) => timed(own.leases(dataDir), STEP.lease, watch)
+    this.clock = ports.clock
+    this.random = ports.random
+    this.#ports = ports
+    this.#watch = watch
   }
+
+  get attachments(): AttachmentStore {
+    this.#attachments ??= timed(this.#ports.attachments, STEP.record, this.#watch)
+    return this.#attachments
+  }
+
+  get bootId(): string {
+    return this.#ports.bootId
+  }
+
+  /** They are the daemon's. */
+  close(): void {}
 }
 
 function timedExec(exec: DelegateExec, watch: CallWatch): DelegateExec {
   return {
-    find: (...args) => watch.call(STEP.delegate, exec, 'find', args) as ReturnType<DelegateExec['find']>,
-    run: (...args) => watch.call(STEP.delegate, exec, 'run', args) as ReturnType<DelegateExec['run']>,
+    find: (...args) => watch.call(STEP.delegate, exec, [exec.find, args]),
+    run: (...args) => watch.call(STEP.delegate, exec, [exec.run, args]),
   }
 }
 
-function timedKernel(kernel: Kernel, watch: CallWatch): Kernel {
-  return {
-    get host() {
-      return timedNode(kernel.host, watch)
-    },
-    openNamespace: (path) =>
-      timedPod(watch.call(STEP.pod, kernel, 'openNamespace', [path]) as Namespace, watch),
-    finish: () => kernel.finish(),
-    close: () => kernel.close(),
+class CallKernel implements Kernel {
+  readonly #kernel: Kernel
+  readonly #watch: CallWatch
+  #host: Namespace | undefined
+
+  constructor(kernel: Kernel, watch: CallWatch) {
+    this.#kernel = kernel
+    this.#watch = watch
+  }
+
+  get host(): Namespace {
+    this.#host ??= new CallNamespace(this.#kernel.host, this.#watch, OF_NODE)
+    return this.#host
+  }
+
+  openNamespace(path: string): Namespace {
+    const pod = this.#watch.call(STEP.pod, this.#kernel, [this.#kernel.openNamespace, [path]])
+    return new CallNamespace(pod, this.#watch, OF_POD)
+  }
+
+  finish(): Promise<void> {
+    return this.#kernel.finish()
+  }
+
+  close(): void {
+    this.#kernel.close()
   }
 }
 
-function timedNode(node: Namespace, watch: CallWatch): Namespace {
-  return {
-    fd: node.fd,
-    inode: node.inode,
-    get rtnl() {
-      return timed(node.rtnl, STEP.links, watch)
-    },
-    get nft() {
-      return timed(node.nft, STEP.nftables, watch)
-    },
-    get conntrack() {
-      return timed(node.conntrack, STEP.connections, watch)
-    },
-    get sysctl() {
-      return timed(node.sysctl, STEP.sysctl, watch)
-    },
-    close: () => node.close(),
+/** Which steps what is asked of a namespace belongs to. */
+type NamespaceSteps = Readonly<Record<'rtnl' | 'nft' | 'conntrack' | 'sysctl', number>>
+
+const OF_NODE: NamespaceSteps = {
+  rtnl: STEP.links,
+  nft: STEP.nftables,
+  conntrack: STEP.connections,
+  sysctl: STEP.sysctl,
+}
+const OF_POD: NamespaceSteps = { rtnl: STEP.pod, nft: STEP.pod, conntrack: STEP.pod, sysctl: STEP.pod }
+
+class CallNamespace implements Namespace {
+  readonly fd: number
+  readonly inode: string
+  readonly #namespace: Namespace
+  readonly #watch: CallWatch
+  readonly #steps: NamespaceSteps
+  #rtnl: Rtnl | undefined
+  #nft: Nft | undefined
+  #sysctl: Sysctl | undefined
+
+  constructor(namespace: Namespace, watch: CallWatch, steps: NamespaceSteps) {
+    this.fd = namespace.fd
+    this.inode = namespace.inode
+    this.#namespace = namespace
+    this.#watch = watch
+    this.#steps = steps
+  }
+
+  get rtnl(): Rtnl {
+    this.#rtnl ??= timed(this.#namespace.rtnl, this.#steps.rtnl, this.#watch)
+    return this.#rtnl
+  }
+
+  get nft(): Nft {
+    this.#nft ??= timed(this.#namespace.nft, this.#steps.nft, this.#watch)
+    return this.#nft
+  }
+
+  get conntrack(): Conntrack {
+    return timed(this.#namespace.conntrack, this.#steps.conntrack, this.#watch)
+  }
+
+  get sysctl(): Sysctl {
+    this.#sysctl ??= timed(this.#namespace.sysctl, this.#steps.sysctl, this.#watch)
+    return this.#sysctl
+  }
+
+  close(): void {
+    this.#watch.call(STEP.pod, this.#namespace, [this.#namespace.close, []])
   }
 }
 
-function timedPod(pod: Namespace, watch: CallWatch): Namespace {
-  return {
-    fd: pod.fd,
-    inode: pod.inode,
-    get rtnl() {
-      return timed(pod.rtnl, STEP.pod, watch)
-    },
-    get nft() {
-      return timed(pod.nft, STEP.pod, watch)
-    },
-    get conntrack() {
-      return timed(pod.conntrack, STEP.pod, watch)
-    },
-    get sysctl() {
-      return timed(pod.sysctl, STEP.pod, watch)
-    },
-    close: () => void watch.call(STEP.pod, pod, 'close', []),
-  }
-}
-
+type Method = (...args: readonly unknown[]) => unknown
 type Timed = new (port: object, step: number, watch: CallWatch) => object
 
 /** By the prototype of what they stand for: to make one for each call would cost more than all that is timed. */
@@ -104,33 +160,36 @@ function timed<T extends object>(port: T, step: number, watch: CallWatch): T {
 
 function timedClass(port: object): Timed {
   class TimedPort {
-    readonly port: object
-    readonly step: number
-    readonly watch: CallWatch
+    readonly #port: object
+    readonly #step: number
+    readonly #watch: CallWatch
 
     constructor(port: object, step: number, watch: CallWatch) {
-      this.port = port
-      this.step = step
-      this.watch = watch
+      this.#port = port
+      this.#step = step
+      this.#watch = watch
     }
-  }
-  for (const name of memberNames(port)) Object.defineProperty(TimedPort.prototype, name, standIn(port, name))
-  return TimedPort
-}
 
-function standIn(port: object, name: string): PropertyDescriptor {
-  if (typeof Reflect.get(port, name) !== 'function') {
-    return {
-      get(this: { port: object }) {
-        return Reflect.get(this.port, name)
-      },
+    /** What the port has under the name is asked of it each time: it may be a function of that one object only. */
+    static standIn(name: string): PropertyDescriptor {
+      if (typeof Reflect.get(port, name) !== 'function') {
+        return {
+          get(this: TimedPort) {
+            return Reflect.get(this.#port, name)
+          },
+        }
+      }
+      return {
+        value(this: TimedPort, ...args: unknown[]) {
+          const port = this.#port as Readonly<Record<string, Method>>
+          return this.#watch.call(this.#step, port, [port[name] as Method, args])
+        },
+      }
     }
   }
-  return {
-    value(this: { port: object; step: number; watch: CallWatch }, ...args: unknown[]) {
-      return this.watch.call(this.step, this.port, name, args)
-    },
-  }
+  for (const name of memberNames(port))
+    Object.defineProperty(TimedPort.prototype, name, TimedPort.standIn(name))
+  return TimedPort
 }
 
 /** Its own, and those of its classes. */
