@@ -17,7 +17,7 @@ import {
   type Packs,
 } from './bundle.ts'
 import { bundlePage } from './page.ts'
-import { buildExecutable, NODE_PACKAGE } from './sea.ts'
+import { buildExecutable, NODE_PACKAGE, V8_FLAGS } from './sea.ts'
 import { contentHash, runStep } from './step.ts'
 
 const WORK = 'dist/work'
@@ -100,7 +100,7 @@ async function compilePacks(packs: Packs['packs']): Promise<Record<string, strin
   for (const [pack, code] of Object.entries(packs)) {
     const [scriptFile, cacheFile] = [join(WORK, `${pack}.cjs`), join(WORK, `${pack}.cache`)]
     // V8 makes other bytes each time.
-    const inputs = [code, String(compile), process.version]
+    const inputs = [code, String(compile), process.version, ...V8_FLAGS]
     await runStep(WORK, { name: `compile ${pack}.cjs`, inputs, output: cacheFile }, () => {
       const { script, cache } = compile(code, `${pack}.cjs`)
       writeFileSync(scriptFile, script)

@@ -7,6 +7,8 @@ import { setFlagsFromString } from 'node:v8'
 import { Script } from 'node:vm'
 import { type BuildOptions, build, type Metafile, type OutputFile, type Plugin } from 'esbuild'
 
+import { V8_FLAGS } from './sea.ts'
+
 export interface Bundle {
   readonly code: Uint8Array
   readonly metafile: Metafile
@@ -153,6 +155,7 @@ async function bundlePack(
 export function compile(code: Uint8Array, filename: string): { script: Uint8Array; cache: Uint8Array } {
   const text = Buffer.from(code).toString('latin1')
   const source = `(function (exports, require, module, __dirname) {${text}\n})`
+  for (const flag of V8_FLAGS) setFlagsFromString(flag)
   setFlagsFromString('--no-lazy')
   const compiled = new Script(source, { filename })
   setFlagsFromString('--lazy') // a cache is only taken by a V8 that has the flags it was made with
