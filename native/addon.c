@@ -380,9 +380,8 @@ static int keep_answer(struct conversation *conversation, const unsigned char *d
 	return 0;
 }
 
-static void run_conversation(napi_env env, void *data)
+static void converse(struct conversation *conversation)
 {
-	struct conversation *conversation = data;
 	uint32_t seq = last_seq(conversation->datagram, conversation->length);
 	unsigned char datagram[32 << 10]; /* more than the kernel puts into one of a list, by the reader's buffer */
 
@@ -391,10 +390,14 @@ static void run_conversation(napi_env env, void *data)
 		return;
 	}
 	for (;;) {
-		ssize_t length = recv(conversation->fd, datagram, sizeof datagram, MSG_TRUNC);
+		/* All that there is to say was said when send(2) returned; a list goes on as it is received. */
+		ssize_t length = recv(conversation->fd, datagram, sizeof datagram, MSG_TRUNC | MSG_DONTWAIT);
 
 		if (length < 0 && errno == EINTR)
 			continue;
+		/* A batch of nfnetlink that is refused as a whole is answered at its first message only. */
+		if (length < 0 && errno == EAGAIN && conversation->answers)
+			return;
 		if (length < 0)
 			conversation->err = errno;
 		else if ((size_t)length > sizeof datagram)
@@ -404,6 +407,15 @@ static void run_conversation(napi_env env, void *data)
 		if (conversation->err || is_last_answer(datagram, length, seq))
 			return;
 	}
+}
+
+static void run_conversation(napi_env env, void *data)
+{
+	struct conversation *conversation = data;
+
+	converse(conversation);
+	/* Here, since the kernel may wait for a grace period when a socket of nfnetlink is closed. */
+	close(conversation->fd);
 }
 
 static void end_conversation(napi_env env, napi_status status, void *data)
@@ -423,7 +435,6 @@ static void end_conversation(napi_env env, napi_status status, void *data)
 		napi_create_int32(env, conversation->err, &result);
 	napi_resolve_deferred(env, conversation->deferred, result);
 	napi_delete_async_work(env, conversation->work);
-	close(conversation->fd);
 	free(conversation);
 }
 

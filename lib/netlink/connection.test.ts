@@ -52,6 +52,21 @@ test('Connection.request returns what came before the acknowledgement', async (t
   )
 })
 
+test('Connection.get takes the one reply, and asks for no acknowledgement', async (t) => {
+  const { kernel, connection } = connect(t, [
+    (r) => [datagram(toy(one(r), 7))],
+    (r) => [datagram(refuse(one(r), 19))],
+    (r) => [datagram(toy(one(r), 8))],
+  ])
+  t.same(ids([await connection.get(getToys)]), [7])
+  await t.rejects(connection.get(getToys), { code: 'ENODEV' })
+  t.same(ids([await connection.get(getToys)]), [8])
+  t.same(
+    kernel.heard.map((requests) => requests.map(({ type, flags }) => [type, flags.toString(16)])),
+    [[[101, '1']], [[101, '1']], [[101, '1']]],
+  )
+})
+
 const REFUSALS: readonly (readonly [name: string, turn: Turn, message: string])[] = [
   ['without words', (r) => [datagram(refuse(one(r), 17))], 'toy add bear: EEXIST: file already exists'],
   [

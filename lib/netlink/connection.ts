@@ -61,8 +61,12 @@ export interface ConnectionOptions {
   readonly onLoss?: (error: NetlinkError) => void
 }
 
+/** An acknowledgement that was asked for, the end of a list, or the one reply itself. */
+type Ending = 'acknowledgement' | 'done' | 'reply'
+
 interface Pending {
   readonly requests: readonly Request[]
+  readonly ending: Ending
   readonly firstSeq: number
   readonly replies: Message[]
   readonly errors: NetlinkError[]
@@ -106,7 +110,13 @@ export class Connection {
 
   /** Sends one request and waits for its acknowledgement. @returns what the kernel sent before that */
   request(request: Request): Promise<Message[]> {
-    return this.#send([request], false)
+    return this.#send([request], 'acknowledgement')
+  }
+
+  /** For what is answered by one message: no acknowledgement is asked for, which would be a second datagram. */
+  async get(request: Request): Promise<Message> {
+    const [reply] = await this.#send([request], 'reply')
+    return reply as Message
   }
 
   /**
@@ -120,7 +130,7 @@ export class Connection {
    * @throws NetlinkError of the first request that failed
    */
   batch(requests: readonly Request[], end?: Request): Promise<Message[]> {
-    return requests.length === 0 ? Promise.resolve([]) : this.#send(requests, false, end)
+    return requests.length === 0 ? Promise.resolve([]) : this.#send(requests, 'acknowledgement', end)
   }
 
   /**
@@ -137,7 +147,7 @@ export class Connection {
   async #dump(request: Request): Promise<Message[]> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#send([{ ...request, flags: request.flags | NLM_F_DUMP }], true)
+        return await this.#send([{ ...request, flags: request.flags | NLM_F_DUMP }], 'done')
       } catch (error) {
         // EBUSY: the rest of a dump that was given up is still on its way.
         const again = error instanceof NetlinkError && ['EINTR', 'ENOBUFS', 'EBUSY'].includes(error.code)
@@ -151,14 +161,14 @@ export class Connection {
     this.#transport.close()
   }
 
-  #send(requests: readonly Request[], dump: boolean, end?: Request): Promise<Message[]> {
+  #send(requests: readonly Request[], ending: Ending, end?: Request): Promise<Message[]> {
     if (this.#options.onEvent) throw new TypeError('a connection that hears notifications makes no requests')
     const writer = new ByteWriter()
     if (this.#seq + requests.length > MAX_SEQ) this.#seq = 0
     const firstSeq = this.#seq + 1
     for (const [i, request] of requests.entries()) {
-      // A dump ends with NLMSG_DONE instead of an acknowledgement; of a batch only the last one is needed.
-      const ack = !dump && i === requests.length - 1 ? NLM_F_ACK : 0
+      // Of a batch only the last one is needed.
+      const ack = ending === 'acknowledgement' && i === requests.length - 1 ? NLM_F_ACK : 0
       const flags = request.flags | NLM_F_REQUEST | ack
       this.#seq++
       writeMessage(writer, { type: request.kind.type, flags, seq: this.#seq, payload: request.payload })
@@ -171,14 +181,18 @@ export class Connection {
       writeMessage(writer, { type: kind.type, flags: NLM_F_REQUEST, seq: this.#seq, payload })
       this.#options.trace?.(`> ${this.#seq} ${formatMessage(kind, 0, payload)}`)
     }
-    return this.#expect(requests, firstSeq, writer.finish())
+    return this.#expect({ requests, ending, firstSeq }, writer.finish())
   }
 
-  #expect(requests: readonly Request[], firstSeq: number, datagram: Uint8Array): Promise<Message[]> {
+  #expect(
+    { requests, ending, firstSeq }: Pick<Pending, 'requests' | 'ending' | 'firstSeq'>,
+    datagram: Uint8Array,
+  ): Promise<Message[]> {
     const { promise, resolve, reject } = Promise.withResolvers<Message[]>()
     const lastSeq = this.#seq
     const pending: Pending = {
       requests,
+      ending,
       firstSeq,
       replies: [],
       errors: [],
@@ -240,6 +254,7 @@ export class Connection {
     if (message.type !== NLMSG_ERROR && message.type !== NLMSG_DONE) {
       this.#options.trace?.(`< ${message.seq} ${this.#describe(message, pending.requests[0]?.kind)}`)
       pending.replies.push(message)
+      if (pending.ending === 'reply') this.#settle(message.seq, undefined)
       return
     }
     const request = pending.requests[message.seq - pending.firstSeq] as Request

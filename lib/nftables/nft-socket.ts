@@ -184,11 +184,8 @@ export class NftSocket implements Nft {
       operation: `get element ${elementsText(set, [{ key }])}`,
     })
     try {
-      const replies = await this.#attempt(() => this.#connection.request(get))
-      return readElements(
-        set,
-        replies.map((reply) => reply.payload),
-      )[0]
+      const { payload } = await this.#attempt(() => this.#connection.get(get))
+      return readElements(set, [payload])[0]
     } catch (error) {
       if (isNotFound(error)) return undefined
       throw error

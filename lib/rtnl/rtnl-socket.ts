@@ -32,7 +32,6 @@ export type OpenTransport = (options?: SocketOptions) => Transport
 
 const ETIMEDOUT = 110
 const ENODEV = 19
-const ENETUNREACH = 101
 
 export interface RtnlOptions {
   readonly trace?: Trace | undefined
@@ -64,9 +63,8 @@ export class RtnlSocket implements Rtnl {
 
   async getLink(ref: LinkRef): Promise<Link> {
     const operation = `ip link show ${formatRef(ref)}`
-    const [message] = await this.#connection.request(getLinkRequest(ref, operation))
-    if (message === undefined) throw new NetlinkError(operation, { errno: ENODEV })
-    return readLink(message.payload)
+    const { payload } = await this.#connection.get(getLinkRequest(ref, operation))
+    return readLink(payload)
   }
 
   async findLink(ref: LinkRef): Promise<Link | undefined> {
@@ -100,10 +98,8 @@ export class RtnlSocket implements Rtnl {
   }
 
   async lookUpRoute(query: RouteQuery): Promise<Way> {
-    const question = lookUpRouteRequest(query)
-    const [message] = await this.#connection.request(question)
-    if (message === undefined) throw new NetlinkError(question.operation, { errno: ENETUNREACH })
-    return readWay(message.payload, query)
+    const { payload } = await this.#connection.get(lookUpRouteRequest(query))
+    return readWay(payload, query)
   }
 
   async listRules(family: Family): Promise<RuleState[]> {
