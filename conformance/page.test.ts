@@ -32,7 +32,7 @@ function share(): Promise<Shared> {
 }
 
 async function openShared(): Promise<Shared> {
-  const scene = await PageScene.open(['10.244.1.0/24', 'fd00:10:244:1::/64'])
+  const scene = await PageScene.open(['10.244.0.0/22', 'fd00:10:244:1::/64'])
   root.teardown(() => scene.close())
   const hostPorts = [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }] as const
   await scene.attach('c1', { namespace: 'shop', name: 'web-0' }, { hostPorts })
@@ -117,7 +117,7 @@ test('the page draws what the kernel and the stores have', NEEDS_BROWSER, async 
   t.equal(masqueraded.length, 4)
   t.same((await textsOf(page.locator('.tags li'))).sort(), masqueraded.sort())
   t.same((await textsOf(page.getByRole('table', { name: 'Host ports' }).getByRole('row'))).slice(1), [
-    '8080/tcp10.244.1.2:80shop/web-0',
+    '8080/tcp10.244.0.2:80shop/web-0',
     '8080/tcp[fd00:10:244:1::2]:80shop/web-0',
   ])
   t.equal(await page.locator('.pool rect.is-held').count(), podwire.listLeases(node.dataDir).length)
@@ -168,7 +168,7 @@ test('a pod’s story is that of its ADD, as far as the daemon has seen it', NEE
   const commands = (await textsOf(story.locator('code'))).join('\n')
   for (const pattern of [
     new RegExp(`^ip link add name ${wire} .* master cni0 type veth peer name eth0 .* netns ${path}$`, 'm'),
-    /^ip addr add 10\.244\.1\.2\/24 dev eth0$/m,
+    /^ip addr add 10\.244\.0\.2\/22 dev eth0$/m,
     /^nft add element inet podwire masquerade_ipv4 /m,
     /^nft create element inet podwire hostport_ipv4 /m,
   ])
@@ -238,8 +238,8 @@ test(
       /- main:/,
       /- region "Bridge cni0":/,
       /- list "Pods on cni0":/,
-      /- button "shop\/web-0, eth0 10\.244\.1\.2 fd00:10:244:1::2, on veth[0-9a-f]{8}"/,
-      /img "Map of 10\.244\.1\.1-10\.244\.1\.254: 2 of 253 held"/,
+      /- button "shop\/web-0, eth0 10\.244\.0\.2 fd00:10:244:1::2, on veth[0-9a-f]{8}"/,
+      /img "Map of 10\.244\.0\.1-10\.244\.3\.254: 2 of 1,021 held"/,
       /- table "Host ports":/,
     ])
       t.match(tree, pattern)
@@ -294,11 +294,13 @@ test(`the page is as good with ${MANY} pods`, NEEDS_BROWSER, async (t) => {
   const { page, complaints } = await show(t, { scene, browser })
   const pods = podsOn(page)
   t.equal(await pods.count(), MANY + 2)
+  const label = await kernelLabel(scene, 'm41', 'many/web-41')
+  const wire = label.split(' ').at(-1) ?? ''
   t.equal(await page.locator('.ports button[tabindex="0"]').count(), 1)
-  await page.getByRole('searchbox', { name: 'Find a pod' }).fill('web-41')
-  await page.getByText('1 found').waitFor()
+  await page.getByRole('searchbox', { name: 'Find a pod' }).fill(wire)
+  await page.getByText('1 found', { exact: true }).waitFor()
   t.equal(await page.locator('.ports > li:not(.is-dim)').count(), 1)
-  await page.getByRole('button', { name: await kernelLabel(scene, 'm41', 'many/web-41') }).click()
+  await page.getByRole('button', { name: label }).click()
   const story = page.getByRole('complementary', { name: 'many/web-41' })
   await story.getByText('CHECK: all is as ADD made it').waitFor()
   await page.keyboard.press('Escape')

@@ -10,6 +10,7 @@ const KEY = 'k'.repeat(43)
 
 async function start(t: Test, limits: PageServerOptions['limits'] = {}) {
   let asked = 0
+  const askedPods: string[] = []
   const server = await servePage({
     listen: { host: '127.0.0.1', port: 0 },
     key: KEY,
@@ -18,6 +19,7 @@ async function start(t: Test, limits: PageServerOptions['limits'] = {}) {
       files: { '/': { type: 'text/html; charset=utf-8', text: '<p>hello' } },
       node: async () => ({ atMs: ++asked, name: 'a node' }),
       pod: async (containerId) => {
+        askedPods.push(containerId)
         if (containerId === 'broken') throw new Error('the store cannot be read')
         return containerId === 'known' ? { containerId } : undefined
       },
@@ -37,7 +39,7 @@ async function start(t: Test, limits: PageServerOptions['limits'] = {}) {
   }
   const get = (path: string, ...more: readonly string[]) =>
     send(`GET ${path} HTTP/1.1`, 'Host: HOST', 'Connection: close', ...more)
-  return { server, port, open, send, get, askedTimes: () => asked }
+  return { server, port, open, send, get, askedTimes: () => asked, askedPods }
 }
 
 function readAnswer(answer: string) {
@@ -137,11 +139,12 @@ test('only GET and HEAD, without a body', async (t) => {
 })
 
 test('what is not there is not there, however it is written', async (t) => {
-  const { get } = await start(t)
+  const { get, askedPods } = await start(t)
   for (const path of ['/x', '/../etc/passwd', '/page.url', '/constructor', '//', '/%2e%2e/', '/__proto__'])
     t.match(await get(path), { code: 404 }, path)
   for (const name of ['', 'unknown', '..', '../known', 'known/', '%6bnown', '.known', 'a'.repeat(600)])
     t.match(await get(`/api/pods/${name}`, BEARER), { code: 404 }, name)
+  t.same(askedPods, ['unknown'], 'what cannot be a container’s id is not looked for')
   t.match(await get('/api/pods/broken', BEARER), { code: 500, body: 'the store cannot be read\n' })
 })
 
@@ -226,6 +229,24 @@ test('what is no HTTP is answered with an error, and nothing breaks', async (t) 
   }
   const { code } = await get('/', 'Upgrade: websocket', 'Connection: Upgrade')
   t.ok(code === 200 || code === 400, 'no other protocol is spoken')
+})
+
+test('the page is at an IPv6 address as well', async (t) => {
+  const content = {
+    files: { '/': { type: 'text/plain', text: 'hello' } },
+    node: async () => ({}),
+    pod: async () => undefined,
+  }
+  const server = await servePage({ listen: { host: '::1', port: 0 }, key: KEY, content })
+  t.teardown(() => server.close())
+  for (const [host, code] of [
+    [`[::1]:${server.address.port}`, 200],
+    [`::1:${server.address.port}`, 403],
+  ] as const) {
+    const socket = connect(server.address.port, '::1')
+    socket.end(`GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
+    t.match(readAnswer(await text(socket)), { code })
+  }
 })
 
 test('a port that somebody has is an error that says so', async (t) => {
