@@ -36,13 +36,15 @@ export interface Filter {
 
 /** By namespace and name of the pod, then container and interface. */
 export function listAttached(ports: Ports, filter: Filter = {}): Attached[] {
+  // Before anything is looked at: of one among hundreds, only its own namespace is.
+  const wanted = ports.attachments.list().filter((attachment) => mayMatch(attachment, filter))
   const groups = Map.groupBy(
-    ports.attachments.list(),
+    wanted,
     ({ network, containerId, ifname }) => `${network} ${containerId} ${ifname}`,
   )
   return [...groups.values()]
     .map((attachments) => describe(ports, attachments))
-    .filter((attached) => matches(attached, filter))
+    .filter((attached) => filter.pod === undefined || isNamed(attached, filter.pod))
     .sort((a, b) => compare(sortKey(a), sortKey(b)))
 }
 
@@ -80,11 +82,10 @@ function stateOf(ports: Ports, attachments: readonly Attachment[], netns: string
   return attachments.every(({ isComplete }) => isComplete) ? 'attached' : 'incomplete'
 }
 
-function matches(attached: Attached, { network, pod, container }: Filter): boolean {
+function mayMatch({ network, containerId }: Attachment, filter: Filter): boolean {
   return (
-    (network === undefined || attached.network === network) &&
-    (pod === undefined || isNamed(attached, pod)) &&
-    (container === undefined || attached.containerId.startsWith(container))
+    (filter.network === undefined || network === filter.network) &&
+    (filter.container === undefined || containerId.startsWith(filter.container))
   )
 }
 

@@ -1,11 +1,15 @@
 // The steps of the last ADDs, in memory: for whoever wants to see how a pod was attached.
 
-import type { SteppedCall } from './steps.ts'
+import type { Step, SteppedCall } from './steps.ts'
 
-export interface LoggedCall extends SteppedCall {
+export interface LoggedCall extends Pick<SteppedCall, 'hasFailed' | 'durationMs'> {
   /** When it ended, in milliseconds since the epoch. */
   readonly endedAtMs: number
+  readonly steps: readonly LoggedStep[]
 }
+
+/** As text: what a step was made of need not stay. */
+export type LoggedStep = Omit<Step, 'lines'> & { readonly lines: readonly string[] }
 
 /** Enough for all pods of a node, with some plugins each: a few MB. */
 const KEPT = 2048
@@ -30,7 +34,9 @@ export class StepLog {
     const key = keyOf(call.plugin, containerId, ifname)
     if (verb === 'ADD') {
       this.#calls.delete(key)
-      this.#calls.set(key, { ...call, endedAtMs: this.#nowMs() })
+      const steps = call.steps.map(({ lines, ...step }) => ({ ...step, lines: lines() }))
+      const { hasFailed, durationMs } = call
+      this.#calls.set(key, { hasFailed, durationMs, endedAtMs: this.#nowMs(), steps })
     }
     if (verb === 'DEL' && !call.hasFailed) this.#calls.delete(key)
     const [oldest] = this.#calls.keys()

@@ -61,7 +61,7 @@ function tellAdd(log: StepLog, attachment: Attachment): StoryAdd {
       atMs: seen.endedAtMs - seen.durationMs,
       durationMs: seen.durationMs,
       hasFailed: seen.hasFailed,
-      steps: seen.steps.map(({ lines, ...step }) => ({ ...step, lines: lines() })),
+      steps: seen.steps,
     },
   }
 }

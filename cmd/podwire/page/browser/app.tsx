@@ -10,7 +10,7 @@ import { usePointing } from './pointing.ts'
 import { type Connection, usePolled } from './poll.ts'
 import { Pools } from './pools.tsx'
 import { Story } from './story.tsx'
-import { ageText, changeText, count, podText } from './text.ts'
+import { changeText, count, podText, timeText } from './text.ts'
 
 export function App({ apiKey }: { apiKey: string }) {
   const [isPaused, setPaused] = useState(false)
@@ -83,7 +83,7 @@ function Node({ picture, connection, apiKey, isPaused, onPause }: NodeProps) {
             <h1>{node.name}</h1>
             <p class="facts">
               <Live connection={connection} /> {count(pods.length, 'pod')} · podwire {node.version}, serving
-              for {ageText(picture.atMs - node.startedAtMs)}
+              since {timeText(node.startedAtMs)}
             </p>
           </div>
           <div class="tools">
@@ -93,6 +93,11 @@ function Node({ picture, connection, apiKey, isPaused, onPause }: NodeProps) {
             </button>
           </div>
         </header>
+        {connection === 'lost' && (
+          <p class="trouble is-over" role="alert">
+            {LOST} What is drawn is of {timeText(picture.atMs)}.
+          </p>
+        )}
         <Announcement picture={picture} />
         {picture.troubles.map((text) => (
           <p class="trouble" key={text}>
@@ -104,7 +109,7 @@ function Node({ picture, connection, apiKey, isPaused, onPause }: NodeProps) {
           <Crossing {...{ picture, ...marking }} />
           <Bridges {...{ links, pods, shown, ...marking }} />
           <Pools {...{ pools, pods, ...marking }} />
-          <PodTable {...{ pods, atMs: picture.atMs }} />
+          <PodTable pods={pods} />
         </main>
       </div>
       {chosen !== '' && (
@@ -159,7 +164,7 @@ const CONNECTIONS: Readonly<Record<Connection, string>> = {
   live: 'live',
   paused: 'paused',
   refused: 'refused',
-  lost: 'the daemon does not answer',
+  lost: 'no answer',
 }
 
 function Live({ connection }: { connection: Connection }) {

@@ -3,16 +3,15 @@
 import { useState } from 'preact/hooks'
 import type { PicturePod } from '../picture.ts'
 import { Scroll } from './scroll.tsx'
-import { ageText, podText } from './text.ts'
+import { podText, timeText } from './text.ts'
 
 interface PodTableProps {
   readonly pods: readonly PicturePod[]
-  readonly atMs: number
 }
 
-const TITLES = ['Pod', 'Interface', 'Addresses', 'Wire', 'Bridge', 'Network', 'State', 'Age']
+const TITLES = ['Pod', 'Interface', 'Addresses', 'Wire', 'Bridge', 'Network', 'State', 'Since']
 
-export function PodTable({ pods, atMs }: PodTableProps) {
+export function PodTable({ pods }: PodTableProps) {
   const [isOpen, setOpen] = useState(false)
   return (
     <details class="pod-table" onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
@@ -41,12 +40,16 @@ export function PodTable({ pods, atMs }: PodTableProps) {
                     </button>
                   </th>
                   <td>{pod.ifname}</td>
-                  <td>{pod.addresses.join(' ')}</td>
+                  <td>
+                    {pod.addresses.map((address) => (
+                      <div key={address}>{address}</div>
+                    ))}
+                  </td>
                   <td>{pod.wire?.name ?? ''}</td>
                   <td>{pod.bridge}</td>
                   <td>{pod.network}</td>
                   <td>{[pod.state, ...pod.troubles].join(', ')}</td>
-                  <td>{ageText(atMs - pod.createdAtMs)}</td>
+                  <td>{timeText(pod.createdAtMs)}</td>
                 </tr>
               ))}
             </tbody>

@@ -5,7 +5,7 @@ import type { InterfaceStory, PodStory, StoryAdd, StoryCall, StoryRow, StoryStep
 import { explainStep } from './explain.ts'
 import { usePolled } from './poll.ts'
 import { Scroll } from './scroll.tsx'
-import { ageText, msText } from './text.ts'
+import { msText, timeText } from './text.ts'
 
 interface StoryProps {
   readonly id: string
@@ -38,13 +38,13 @@ export function Story({ id, title, apiKey, isPaused, onClose }: StoryProps) {
       {isMissing && <p class="trouble">It is gone: nothing of it is attached any more.</p>}
       {value === undefined && !isMissing && <p>Looking…</p>}
       {value?.interfaces.map((one) => (
-        <Interface key={one.pod.ifname} story={one} atMs={value.atMs} />
+        <Interface key={one.pod.ifname} story={one} />
       ))}
     </aside>
   )
 }
 
-function Interface({ story, atMs }: { story: InterfaceStory; atMs: number }) {
+function Interface({ story }: { story: InterfaceStory }) {
   const { pod, netns, drifts, notChecked, rows, adds } = story
   const facts = [
     ['Interface', pod.ifname],
@@ -52,7 +52,7 @@ function Interface({ story, atMs }: { story: InterfaceStory; atMs: number }) {
     ['Addresses', pod.addresses.join('  ')],
     ['Namespace', netns],
     ['Container', pod.container],
-    ['Attached', `${ageText(atMs - pod.createdAtMs)} ago, ${new Date(pod.createdAtMs).toISOString()}`],
+    ['Attached', timeText(pod.createdAtMs)],
   ]
   return (
     <>
@@ -156,27 +156,33 @@ function Step({ step, total }: { step: StoryStep; total: number }) {
 }
 
 function Rows({ rows, label }: { rows: readonly StoryRow[]; label: string }) {
+  const places = Map.groupBy(rows, ({ place }) => place)
   return (
     <Scroll labelledBy={label}>
-      <table aria-labelledby={label}>
+      <table class="made" aria-labelledby={label}>
         <thead>
           <tr>
-            <th scope="col">Where</th>
             <th scope="col">What</th>
             <th scope="col">Recorded</th>
             <th scope="col">Is</th>
           </tr>
         </thead>
-        <tbody>
-          {rows.map(({ place, what, recorded, found, differs }, i) => (
-            <tr key={`${i} ${place}`} class={differs ? 'differs' : ''}>
-              <th scope="row">{place}</th>
-              <td>{what}</td>
-              <td>{recorded ?? ''}</td>
-              <td>{found ?? (differs ? '✗ missing' : '')}</td>
+        {[...places].map(([place, members]) => (
+          <tbody key={place}>
+            <tr>
+              <th scope="rowgroup" colSpan={3}>
+                {place}
+              </th>
             </tr>
-          ))}
-        </tbody>
+            {members.map(({ what, recorded, found, differs }, i) => (
+              <tr key={`${i} ${what}`} class={differs ? 'differs' : ''}>
+                <th scope="row">{what}</th>
+                <td>{recorded ?? ''}</td>
+                <td>{found ?? (differs ? '✗ missing' : '')}</td>
+              </tr>
+            ))}
+          </tbody>
+        ))}
       </table>
     </Scroll>
   )

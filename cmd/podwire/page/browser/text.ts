@@ -40,16 +40,9 @@ export function count(many: number, one: string, more = `${one}s`): string {
   return `${many} ${many === 1 ? one : more}`
 }
 
-const UNITS = [
-  [86_400, 'd'],
-  [3600, 'h'],
-  [60, 'm'],
-] as const
-
-export function ageText(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000))
-  const [size, unit] = UNITS.find(([each]) => seconds >= each) ?? [1, 's']
-  return `${Math.floor(seconds / size)} ${unit}`
+/** `2026-11-27 12:38:44 UTC`: what stays true while the page is looked at. */
+export function timeText(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`
 }
 
 export function msText(ms: number): string {
