@@ -2,12 +2,15 @@
 
 import { spawnSync } from 'node:child_process'
 import { join, resolve } from 'node:path'
-import { test } from 'tap'
+import { t as root, test } from 'tap'
 import { makeNamespace } from '../lib/testing/netns.ts'
+import { DEADLINE_MS } from './harness/play-area.ts'
 
 const MAIN = resolve(import.meta.dirname, '../docs/example-plugin/main.ts')
 
-test('the example plugin works from ADD to DEL', async (t) => {
+root.setTimeout(DEADLINE_MS)
+
+test('the example plugin works from ADD to DEL', { timeout: DEADLINE_MS }, async (t) => {
   const [node, pod] = [makeNamespace(t, 'node'), makeNamespace(t, 'pod')]
   node.run('ip', 'link', 'add', 'host0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', pod.name)
   const prevResult = {

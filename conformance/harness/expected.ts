@@ -1,17 +1,20 @@
-// The outcomes that are expected of ours: one committed text per area, a section per case, to be read and reviewed
-// like code. CONFORMANCE_UPDATE=1 writes them anew.
+// Outcomes on record, ours that are expected and upstream's that were seen: one committed text per area, a section per
+// case, to be read and reviewed like code. CONFORMANCE_UPDATE=1 writes them anew.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
-const DIRECTORY = resolve(import.meta.dirname, '../expected')
+/** Directories. */
+export type Whose = 'expected' | 'upstream'
+
+const DIRECTORY = resolve(import.meta.dirname, '..')
 const HEADING = '### '
 
 export const isUpdate = process.env['CONFORMANCE_UPDATE'] === '1'
 
 /** Case title → outcome. */
-export function readExpected(area: string): Map<string, string> {
-  const path = pathOf(area)
+export function readOutcomes(whose: Whose, area: string): Map<string, string> {
+  const path = pathOf(whose, area)
   if (!existsSync(path)) return new Map()
   const sections = readFileSync(path, 'utf8')
     .split(new RegExp(`^${HEADING}`, 'm'))
@@ -24,11 +27,11 @@ export function readExpected(area: string): Map<string, string> {
   )
 }
 
-export function writeExpected(area: string, outcomes: ReadonlyMap<string, string>): void {
+export function writeOutcomes(whose: Whose, area: string, outcomes: ReadonlyMap<string, string>): void {
   const sections = [...outcomes].map(([title, text]) => `${HEADING}${title}\n${text}\n`)
-  writeFileSync(pathOf(area), sections.join('\n'))
+  writeFileSync(pathOf(whose, area), sections.join('\n'))
 }
 
-function pathOf(area: string): string {
-  return join(DIRECTORY, `${area}.txt`)
+function pathOf(whose: Whose, area: string): string {
+  return join(DIRECTORY, whose, `${area}.txt`)
 }

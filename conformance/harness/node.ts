@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Contestant } from './contestant.ts'
 import { TestDaemon } from './daemon.ts'
+import { closeShell, shellIn } from './namespace-shell.ts'
 import { type Exit, mustRun, type RunOptions, run } from './process.ts'
 
 export interface Namespace {
@@ -69,6 +70,7 @@ export class TestNode implements Namespace {
 
   /** As when the container is gone before DEL comes. */
   async removePod({ name }: Namespace): Promise<void> {
+    await closeShell(name)
     await mustRun('ip', 'netns', 'del', name)
     this.#namespaces.splice(this.#namespaces.indexOf(name), 1)
   }
@@ -90,12 +92,17 @@ export class TestNode implements Namespace {
   }
 
   /** Runs a program on the node, or in a pod. Nothing of the environment is inherited but PATH. */
-  exec(
+  async exec(
     command: readonly string[],
     options: RunOptions & { readonly inside?: Namespace } = {},
   ): Promise<Exit> {
     const { name } = options.inside ?? this
-    return run(['ip', 'netns', 'exec', name, ...command], options)
+    return run([...(await shellIn(name).enter()), ...command], options)
+  }
+
+  /** Runs a script of the shell on the node, or in a pod. */
+  sh(script: string, { name }: Namespace = this): Promise<Exit> {
+    return shellIn(name).run(script)
   }
 
   /** @throws when it fails */
@@ -105,7 +112,9 @@ export class TestNode implements Namespace {
 
   async remove(): Promise<void> {
     await this.#daemon?.end('SIGKILL')
-    for (const name of this.#namespaces.splice(0)) await mustRun('ip', 'netns', 'del', name)
+    const names = this.#namespaces.splice(0)
+    for (const name of names) await closeShell(name)
+    await mustRun('sh', '-c', names.map((name) => `ip netns del ${name}`).join(' && '))
     rmSync(this.directory, { recursive: true })
   }
 

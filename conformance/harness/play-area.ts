@@ -5,7 +5,7 @@ import { AREAS, type Area } from '../areas.ts'
 import { type Case, formatOutcome, type Outcome, play, skipOf } from './case.ts'
 import { podwire } from './contestant.ts'
 import { shimmed } from './daemon.ts'
-import { isUpdate, readExpected, writeExpected } from './expected.ts'
+import { isUpdate, readOutcomes, writeOutcomes } from './expected.ts'
 
 /** Two at a time: a play mostly waits for the processes that it started. */
 const JOBS = 2
@@ -17,7 +17,7 @@ export function playWithDaemon(...areas: readonly Area[]): void {
   root.setTimeout(DEADLINE_MS)
   root.jobs = JOBS
   for (const area of areas) {
-    const expected = readExpected(area)
+    const expected = readOutcomes('expected', area)
     for (const one of AREAS[area] as readonly Case[]) {
       test(one.title, { timeout: DEADLINE_MS, skip: skipOf(one) }, async (t) => {
         const outcome = await play(one, shimmed())
@@ -30,7 +30,7 @@ export function playWithDaemon(...areas: readonly Area[]): void {
 export function playArea(area: Area): void {
   const cases: readonly Case[] = AREAS[area]
   const titles = cases.map(({ title }) => title)
-  const expected = readExpected(area)
+  const expected = readOutcomes('expected', area)
   const outcomes = new Map<string, string>()
   root.setTimeout(DEADLINE_MS)
   root.jobs = JOBS
@@ -42,7 +42,7 @@ export function playArea(area: Area): void {
   }
   if (isUpdate) {
     root.teardown(() =>
-      writeExpected(area, new Map(cases.flatMap((one) => textOf(one, { outcomes, expected })))),
+      writeOutcomes('expected', area, new Map(cases.flatMap((one) => textOf(one, { outcomes, expected })))),
     )
   } else {
     test(`every expected outcome of ${area} is of a case`, (t) => {

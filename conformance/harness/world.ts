@@ -4,15 +4,13 @@
 // Left out, because the kernel makes it by itself and in its own time: link-local addresses and what follows from
 // them, the table "local", carrier and its consequences (linkdown, operstate), counters.
 
-import { mustRun } from './process.ts'
+import { shellIn } from './namespace-shell.ts'
 
-/** One process for all of it; each part ends with a line that no program prints. */
+/** Each part ends with a line that no program prints; a part of several commands has an array of JSON for each. */
 const PARTS = [
   'ip -j -d addr',
-  'ip -j -4 route show table all',
-  'ip -j -6 route show table all',
-  'ip -j -4 rule',
-  'ip -j -6 rule',
+  "printf 'route show table all\\nrule\\n' | ip -j -4 -batch -",
+  "printf 'route show table all\\nrule\\n' | ip -j -6 -batch -",
   'grep -rs . /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf /proc/sys/net/ipv4/ip_forward',
   'grep -Hs . /sys/class/net/*/addr_assign_type',
   'nft -s list ruleset',
@@ -22,24 +20,17 @@ const SCRIPT = PARTS.map((command) => `${command}; echo; echo '${END}'`).join('\
 
 /** @param namespace  name for `ip netns` */
 export async function readWorld(namespace: string): Promise<string[]> {
-  const output = await mustRun('ip', 'netns', 'exec', namespace, 'sh', '-c', SCRIPT)
+  const { stdout: output } = await shellIn(namespace).run(SCRIPT)
   const parts = output.split(`${END}\n`).map((part) => part.trim())
-  const [
-    links = '',
-    routes4 = '',
-    routes6 = '',
-    rules4 = '',
-    rules6 = '',
-    sysctls = '',
-    assigned = '',
-    rules = '',
-  ] = parts
+  const [links = '', ipv4 = '', ipv6 = '', sysctls = '', assigned = '', ruleset = ''] = parts
+  const [routes4 = '', rules4 = ''] = ipv4.split('\n')
+  const [routes6 = '', rules6 = ''] = ipv6.split('\n')
   return [
     ...describeLinks(parse(links), parseAssigned(assigned)),
     ...[routes4, routes6].flatMap((text) => describeRoutes(parse(text))),
     ...[rules4, rules6].flatMap((text) => parse(text).map((rule) => `rule ${words(rule)}`)),
     ...describeSysctls(sysctls),
-    ...describeRuleset(rules),
+    ...describeRuleset(ruleset),
   ]
 }
 

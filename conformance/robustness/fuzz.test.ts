@@ -5,21 +5,22 @@
 
 import { join } from 'node:path'
 import { t as file, test } from 'tap'
-import { mustRun } from '../harness/process.ts'
+import { run } from '../harness/process.ts'
 import { inParallel, isLong } from './form.ts'
 import { playOnNodes } from './fuzz-executable.ts'
 import { Random } from './random.ts'
 
-const CASES = isLong ? 150_000 : 4_000
+const CASES = isLong ? 150_000 : 3_000
 const EXECUTED = isLong ? 600 : 48
 /** Cases of one process. */
-const RANGE = isLong ? 2_500 : 2_000
+const RANGE = isLong ? 2_500 : 1_500
 const JOBS = 2
+const DEADLINE_MS = 3_600_000
 const { FUZZ_CASE: again } = process.env
 const random = Random.fromEnvironment()
 const { seed } = random
 
-file.setTimeout(3_600_000)
+file.setTimeout(DEADLINE_MS)
 file.comment(`ROBUSTNESS_SEED=${seed}`)
 
 interface Outcome {
@@ -57,5 +58,9 @@ function playAll(): Promise<Outcome[]> {
 async function playRange(first: number, count: number): Promise<Outcome> {
   const program = join(import.meta.dirname, 'fuzz-range.fixture.ts')
   const numbers = [seed, first, count].map(String)
-  return JSON.parse(await mustRun(process.execPath, program, ...numbers)) as Outcome
+  const { status, stdout, stderr } = await run([process.execPath, program, ...numbers], {
+    deadlineMs: DEADLINE_MS,
+  })
+  if (status !== 0) throw new Error(`cases from ${first}: exit status ${status}: ${stderr}`)
+  return JSON.parse(stdout) as Outcome
 }

@@ -11,8 +11,8 @@ import { inParallel, isLong } from './form.ts'
 import { Random } from './random.ts'
 
 const JOBS = isLong ? 32 : 16
-const LEASES = isLong ? 1000 : 200
-const PODS = isLong ? 200 : 32
+const LEASES = isLong ? 1000 : 64
+const PODS = isLong ? 200 : 24
 
 const random = Random.fromEnvironment()
 file.setTimeout(3_600_000)
