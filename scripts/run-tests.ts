@@ -7,6 +7,7 @@
 // makes. A file that fails without a failed test (it crashed, it held no tests) counts as one failure.
 
 import { spawn } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { Parser, type Result } from 'tap-parser'
 
@@ -22,11 +23,24 @@ async function main(): Promise<void> {
     options: { 'failed-before': { type: 'string', multiple: true, default: [] } },
   })
   const tally: Tally = { passed: 0, failed: [...values['failed-before']], skipped: [] }
+  const before = new Set(listOwnFiles())
   const status = await runTap(positionals, tally)
+  const left = listOwnFiles().filter((file) => !before.has(file))
+  if (left.length > 0) tally.failed.push(`tests have written to the machine itself: ${left.join(', ')}`)
   if (tally.passed === 0 && tally.failed.length === 0) tally.failed.push('no test ran')
   if (status !== 0 && tally.failed.length === 0) tally.failed.push(`tap ended with exit status ${status}`)
   summarize(tally)
   process.exitCode = tally.failed.length === 0 ? 0 : 1
+}
+
+/** Where Podwire keeps its state when nobody names a place: each test names one. */
+const DEFAULT_PLACES = ['/run/podwire', '/var/lib/cni/networks', '/var/lib/podwire']
+
+function listOwnFiles(): string[] {
+  return DEFAULT_PLACES.filter((place) => existsSync(place)).flatMap((place) => [
+    place,
+    ...readdirSync(place).map((name) => `${place}/${name}`),
+  ])
 }
 
 /** @returns the exit status of tap */

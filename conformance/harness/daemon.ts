@@ -22,6 +22,14 @@ export function shimmed(): Contestant {
   return { ...podwire, directory: shimDirectory, hasDaemon: true }
 }
 
+export interface DaemonOptions {
+  readonly rehearses?: boolean
+  /** Words after its own. */
+  readonly more?: readonly string[]
+  /** A program to run it by, such as `setpriv …`. */
+  readonly wrapper?: readonly string[]
+}
+
 export class TestDaemon {
   readonly #child: ChildProcess
   readonly #ended: Promise<number | null>
@@ -43,13 +51,23 @@ export class TestDaemon {
    */
   static async start(
     node: TestNode,
-    { rehearses = false, more = [] }: { rehearses?: boolean; more?: readonly string[] } = {},
+    { rehearses = false, more = [], wrapper = [] }: DaemonOptions = {},
   ): Promise<TestDaemon> {
     const program = join(node.contestant.directory, 'podwire')
     const { PATH = '/usr/sbin:/usr/bin:/sbin:/bin' } = process.env
     const env = { PATH, PODWIRE_STATE_DIR: node.stateDir }
     const flags = ['--socket', node.socketPath, ...(rehearses ? [] : ['--no-rehearsal']), ...more]
-    const [leash, ...args] = [...LEASH, 'ip', 'netns', 'exec', node.name, program, 'daemon', ...flags]
+    const [leash, ...args] = [
+      ...LEASH,
+      'ip',
+      'netns',
+      'exec',
+      node.name,
+      ...wrapper,
+      program,
+      'daemon',
+      ...flags,
+    ]
     const daemon = new TestDaemon(spawn(leash, args, { env, stdio: ['ignore', 'pipe', 'pipe'] }))
     await daemon.#ready()
     return daemon

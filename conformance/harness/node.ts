@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Contestant } from './contestant.ts'
-import { TestDaemon } from './daemon.ts'
+import { type DaemonOptions, TestDaemon } from './daemon.ts'
 import { closeShell, shellIn } from './namespace-shell.ts'
 import { type Exit, mustRun, type RunOptions, run } from './process.ts'
 
@@ -57,7 +57,7 @@ export class TestNode implements Namespace {
   }
 
   /** Without a rehearsal unless told otherwise: tests have many daemons. */
-  async restartDaemon(options?: { rehearses: boolean }): Promise<TestDaemon> {
+  async restartDaemon(options?: DaemonOptions): Promise<TestDaemon> {
     this.#daemon = await TestDaemon.start(this, options)
     return this.#daemon
   }
