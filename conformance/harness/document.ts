@@ -150,6 +150,10 @@ const VARYING: readonly (readonly [RegExp, string])[] = [
   [/\bpid( |":)\d+/g, 'pid N'],
   [/\b\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME'],
   [/"durationMs":[\d.]+/g, '"durationMs":N'],
+  // How busy the machine is, which may be not at all.
+  [/^Event loop .*\n/gm, ''],
+  [/ long(?= +\d+\.\d$)/gm, ' AGE'],
+  [/(?<![\d.])\d+\.\d+(?![\d.])/g, 'N'],
   [/ +/g, ' '],
   [/ $/gm, ''],
 ]
