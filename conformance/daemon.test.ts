@@ -198,6 +198,34 @@ test('a rehearsal leaves nothing on the node, and pods that come meanwhile are a
   t.same(readdirSync(node.stateDir), state)
 })
 
+test('the counters are told on a port, if asked for: calls, their steps, pools', async (t) => {
+  const scene = await open(t)
+  const { node, call, first } = scene
+  const address = '127.0.0.1:9479'
+  const ask = async (path: string) =>
+    (await node.exec(['curl', '-s', '-m', '10', `http://${address}${path}`])).stdout
+  t.equal(await ask('/metrics'), '', 'not otherwise')
+  await node.daemon?.end('SIGTERM')
+  await node.restartDaemon({ more: ['--metrics', address] })
+  t.equal(await ask('/readyz'), 'ok\n')
+  requireSuccess(t, [await call('ADD', first)], 'ADD')
+  const page = await ask('/metrics')
+  for (const line of [
+    'podwire_calls_total{plugin="cni-bridge",verb="ADD",code="0"} 1',
+    'podwire_call_duration_seconds_count{plugin="cni-bridge",verb="ADD"} 1',
+    ...['parse', 'lease', 'record', 'links', 'pod', 'nftables', 'code'].map(
+      (step) => `podwire_step_duration_seconds_count{verb="ADD",step="${step}"} 1`,
+    ),
+    'podwire_pool_addresses{network="net",range_set="0",family="ipv4"} 253',
+    'podwire_pool_used_addresses{network="net",range_set="0",family="ipv4"} 1',
+    'podwire_pool_used_addresses{network="net",range_set="1",family="ipv6"} 1',
+    'podwire_attachments 1',
+    'podwire_scrape_errors_total 0',
+  ])
+    t.ok(page.includes(`\n${line}\n`), line)
+  await requireClean(t, scene)
+})
+
 test('what a killed call left half made is gone before the daemon says that it is ready', async (t) => {
   const scene = await open(t)
   await scene.node.daemon?.end('SIGKILL')
