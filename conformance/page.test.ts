@@ -285,6 +285,31 @@ test('a page without the key of this daemon shows nothing of the node', NEEDS_BR
   }
 })
 
+test('another web site in the same browser gets nothing', NEEDS_BROWSER, async (t) => {
+  const { scene, browser } = await share()
+  const { origin, port } = new URL(scene.link)
+  const page = await browser.newPage()
+  t.teardown(() => page.close())
+  const ends: (number | string)[] = []
+  page.on('response', (response) => response.url().startsWith(origin) && ends.push(response.status()))
+  page.on('requestfailed', (request) => request.url().startsWith(origin) && ends.push('refused'))
+  const body = `<script src="${origin}/page.js"></script><img src="${origin}/icon.svg"><iframe src="${origin}/"></iframe>`
+  await page.route('http://evil.example/', (route) => route.fulfill({ contentType: 'text/html', body }))
+  await page.goto('http://evil.example/')
+  const ask = (path: string) =>
+    page.evaluate<string>(`fetch('${origin}${path}').then((answer) => answer.text(), () => 'refused')`)
+  t.same([await ask('/'), await ask('/api/node')], ['refused', 'refused'])
+  t.ok(ends.length >= 5, `it has tried: ${ends.join()}`)
+  t.same(
+    ends.filter((end) => end !== 403 && end !== 'refused'),
+    [],
+  )
+
+  const rebound = await page.goto(`http://rebound.example:${port}/`)
+  t.equal(rebound?.status(), 403, 'a name that leads to 127.0.0.1 is not the page’s')
+  t.match(await page.content(), /this page is not at that host/)
+})
+
 const MANY = isLong ? 500 : 50
 
 test(`the page is as good with ${MANY} pods`, NEEDS_BROWSER, async (t) => {

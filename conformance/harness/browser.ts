@@ -12,12 +12,13 @@ export const NO_CHROMIUM = existsSync(PROGRAM)
   ? false
   : 'no chromium here; on Debian: apt-get install chromium'
 
-/** Speaks to the browser over a pipe: nothing but the node's own network is used. */
+/** Speaks to the browser over a pipe: nothing but the node's own network is used. Names in `.example` are the node's. */
 export function openBrowser(node: TestNode): Promise<Browser> {
   const executablePath = join(node.directory, 'chromium')
   writeFileSync(executablePath, `#!/bin/sh\nexec ip netns exec ${node.name} ${PROGRAM} "$@"\n`, {
     mode: 0o755,
   })
   // Root has no sandbox; there is no graphics card. What is loaded is our own page.
-  return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] })
+  const args = ['--no-sandbox', '--disable-gpu', '--host-resolver-rules=MAP *.example 127.0.0.1']
+  return chromium.launch({ executablePath, args })
 }

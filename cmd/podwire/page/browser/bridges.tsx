@@ -31,6 +31,7 @@ export function Bridges({ links, pods, shown, ...marking }: BridgesProps) {
           <Ports {...{ bridge, pods: members, shown, ...marking }} />
         </Layer>
       ))}
+      <p class="hint">Arrow keys move between pods. Enter shows one, Escape goes back.</p>
     </div>
   )
 }
@@ -46,8 +47,10 @@ function NoPods() {
 }
 
 function aboutText(bridge: string, pods: readonly PicturePod[]): string {
-  if (bridge === '') return `${count(pods.length, 'pod')} with a way to the node of another kind.`
-  return `A switch in software. ${count(pods.length, 'pod')} ${pods.length === 1 ? 'is' : 'are'} plugged in, each by a veth pair: a wire with one end here and the other in the pod.`
+  if (bridge === '')
+    return `${count(pods.length, 'pod')} with a wire and a route of their own (ptp), or with an interface on one of the node’s (macvlan, ipvlan, vlan).`
+  const plugged = pods.length === 1 ? '1 pod is plugged in' : `${pods.length} pods are plugged in, each`
+  return `A switch in software. ${plugged} by a veth pair: a wire with one end here and the other in the pod.`
 }
 
 function BridgeFacts({ link }: { link: PictureLink | undefined }) {
@@ -56,14 +59,12 @@ function BridgeFacts({ link }: { link: PictureLink | undefined }) {
   return (
     <p class="bridge-facts">
       <span class={`dot is-${state.replace(' ', '-')}`} aria-hidden="true" />
-      {state} · gateway{' '}
-      {addresses.length === 0
-        ? 'none'
-        : addresses.map((address) => (
-            <b class="mono" key={address}>
-              {address}{' '}
-            </b>
-          ))}
+      {state} · {addresses.length === 0 ? 'no gateway address ' : 'gateway '}
+      {addresses.map((address) => (
+        <b class="mono" key={address}>
+          {address}{' '}
+        </b>
+      ))}
       · {mac} · MTU {mtu}
     </p>
   )
@@ -90,32 +91,29 @@ function Ports({ bridge, pods: members, shown, marked }: PortsProps) {
   const density = densityOf(pods.length)
   const stop = pods.some(({ id }) => id === current) ? current : pods[0]?.id
   return (
-    <>
-      <ul
-        class={`ports as-${density}${bridge === '' ? ' without-bridge' : ''}`}
-        aria-label={bridge === '' ? 'Pods without a bridge' : `Pods on ${bridge}`}
-        onKeyDown={moveFocus}
-      >
-        {pods.map((pod, i) => {
-          const { id } = pod
-          return (
-            <li key={id} class={classesOf(pod, { isMarked: id === marked, isShown: shown.has(id) })}>
-              <button
-                type="button"
-                data-of={id}
-                tabIndex={id === stop ? 0 : -1}
-                aria-label={labelOf(pod)}
-                onFocus={() => setCurrent(id)}
-              >
-                <Wire {...{ pod, density }} />
-                <PodBody {...{ pod, density, end: ends[i] ?? '' }} />
-              </button>
-            </li>
-          )
-        })}
-      </ul>
-      <p class="hint">Arrow keys move between pods. Enter shows one, Escape goes back.</p>
-    </>
+    <ul
+      class={`ports as-${density}${bridge === '' ? ' without-bridge' : ''}`}
+      aria-label={bridge === '' ? 'Pods without a bridge' : `Pods on ${bridge}`}
+      onKeyDown={moveFocus}
+    >
+      {pods.map((pod, i) => {
+        const { id } = pod
+        return (
+          <li key={id} class={classesOf(pod, { isMarked: id === marked, isShown: shown.has(id) })}>
+            <button
+              type="button"
+              data-of={id}
+              tabIndex={id === stop ? 0 : -1}
+              aria-label={labelOf(pod)}
+              onFocus={() => setCurrent(id)}
+            >
+              <Wire {...{ pod, density }} />
+              <PodBody {...{ pod, density, end: ends[i] ?? '' }} />
+            </button>
+          </li>
+        )
+      })}
+    </ul>
   )
 }
 
@@ -143,10 +141,16 @@ function labelOf(pod: PicturePod): string {
 
 type Density = ReturnType<typeof densityOf>
 
-function Wire({ pod: { wire }, density }: { pod: PicturePod; density: Density }) {
+/** What leads to the pod: the node's end of its wire, or another kind of interface. */
+function portText({ wire, bridge, plugins: [first = ''], troubles }: PicturePod): string {
+  if (wire !== null) return wire.name
+  return bridge === '' && troubles.length === 0 ? first.replace(/^cni-/, '') : 'no wire'
+}
+
+function Wire({ pod, density }: { pod: PicturePod; density: Density }) {
   return (
     <>
-      {density !== 'tiles' && <span class="port">{wire === null ? 'no wire' : wire.name}</span>}
+      {density !== 'tiles' && <span class="port">{portText(pod)}</span>}
       <span class="wire" />
     </>
   )

@@ -15,6 +15,7 @@ const TITLES: readonly (readonly [
   ['records', 'node', /./, 'Changes the record'],
   ['links', 'node', /type bridge\b/, 'Makes the bridge: a switch in software'],
   ['links', 'node', /type veth/, 'Makes the wire: one end on the node, the other born inside the pod'],
+  ['links', 'node', /type (?:macvlan|ipvlan|vlan|dummy)/, 'Makes the pod’s interface, on one of the node’s'],
   ['links', 'node', /addr add/, 'Gives the bridge its address: the pods’ gateway'],
   ['links', 'node', /route/, 'Makes a route to the pod'],
   ['links', 'node', /alias|bridge_slave/, 'Names the node’s end after its pod, plugs it in and brings it up'],
