@@ -87,7 +87,7 @@ export class LiveKernel implements Kernel {
 }
 
 class LiveNamespace implements Namespace {
-  readonly sysctl: Sysctl
+  readonly #sysctl: ProcSysctl
   readonly #netns: Netns
   readonly #options: KernelOptions
   #rtnl: Rtnl | undefined
@@ -98,7 +98,7 @@ class LiveNamespace implements Namespace {
   constructor(netns: Netns, options: KernelOptions) {
     this.#netns = netns
     this.#options = options
-    this.sysctl = new ProcSysctl(netns)
+    this.#sysctl = new ProcSysctl(netns, { keepsOpen: options.background !== undefined })
   }
 
   get fd(): number {
@@ -107,6 +107,10 @@ class LiveNamespace implements Namespace {
 
   get inode(): string {
     return this.#netns.inode
+  }
+
+  get sysctl(): Sysctl {
+    return this.#sysctl
   }
 
   get rtnl(): Rtnl {
@@ -169,6 +173,7 @@ class LiveNamespace implements Namespace {
     this.#rtnl?.close()
     this.#nft?.close()
     this.#conntrack?.close()
+    this.#sysctl.close()
     this.#netns.close()
   }
 }

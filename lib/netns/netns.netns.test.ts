@@ -84,14 +84,6 @@ test('Netns.enter comes back when the work throws', async (t) => {
   t.equal(current(), home)
 })
 
-test('Netns.enter into one namespace from within another comes back to the node’s', async (t) => {
-  const [a, b] = [makeNamespace(t, 'a'), makeNamespace(t, 'b')]
-  const home = current()
-  const seen = a.netns.enter(() => [current(), b.netns.enter(() => current()), current()])
-  t.strictSame(seen, [`net:[${a.netns.inode}]`, `net:[${b.netns.inode}]`, home])
-  t.equal(current(), home)
-})
-
 test('Netns knows one namespace by two paths, and its own', async (t) => {
   const { netns, path } = makeNamespace(t, 'same')
   const other = makeNamespace(t, 'other')
@@ -142,4 +134,32 @@ test('Netns is of no use when closed, and closing it again closes nothing else',
     current(),
     'the own namespace is never closed',
   )
+})
+
+test('Netns is not entered from inside another: the way back of one would be that of both', async (t) => {
+  const [a, b] = [makeNamespace(t, 'a').netns, makeNamespace(t, 'b').netns]
+  for (const inner of [a, b, Netns.own()]) {
+    t.throws(() => a.enter(() => inner.enter(() => undefined)), { name: 'TypeError', message: /^enter / })
+    t.equal(current(), `net:[${Netns.own().inode}]`)
+  }
+  t.equal(
+    a.enter(() => current()),
+    `net:[${a.inode}]`,
+    'and may be entered after that',
+  )
+})
+
+test('Netns.create makes a namespace without a name, which ends when it is closed', async (t) => {
+  const netns = Netns.create()
+  t.not(netns.inode, Netns.own().inode)
+  t.equal(
+    netns.enter(() => current()),
+    `net:[${netns.inode}]`,
+  )
+  t.equal(current(), `net:[${Netns.own().inode}]`, 'and nobody is in it')
+  const again = Netns.open(netns.path)
+  t.ok(again.isSameAs(netns))
+  again.close()
+  netns.close()
+  t.throws(() => netns.enter(() => undefined), { code: 'EBADF' })
 })

@@ -88,16 +88,20 @@ export class Netns {
     return this.inode === other.inode
   }
 
-  /** Runs `work` inside the namespace. It must be synchronous. @throws NetnsError EBADF after `close` */
+  /** Runs `work` inside the namespace. It must be synchronous, and enters no other. @throws NetnsError EBADF after `close` */
   enter<T>(work: () => T extends PromiseLike<unknown> ? never : T): T {
     // The number of a closed descriptor soon is another file's, maybe another namespace's.
     if (this.#closed) throw refusal(this.path, EBADF)
+    if (isAway)
+      throw new TypeError(`enter ${this.path}: inside another one, whose way back would be cut short`)
     if (this.fd === this.#home) return work()
     const native = loadNative()
     native.setns(this.fd)
+    isAway = true
     try {
       return work()
     } finally {
+      isAway = false
       goHome(native, this.#home)
     }
   }
@@ -119,6 +123,9 @@ function goHome(native: Native, home: number): void {
 function refusal(path: string, errno: number, cause?: unknown): NetnsError {
   return new NetnsError(getSystemErrorName(-errno), path, getSystemErrorMessage(-errno), cause)
 }
+
+/** The thread is inside another namespace than its own. */
+let isAway = false
 
 let homeFile: { fd: number; inode: string } | undefined
 

@@ -1,17 +1,47 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'tap'
 import { makeNamespace } from '../testing/netns.ts'
 import { sysctlContract } from './sysctl.contract.ts'
 import { ProcSysctl } from './sysctl.ts'
 
-sysctlContract('ProcSysctl', (t) => {
+const PARAMETERS = readdirSync('/proc/sys/net/ipv4/conf/all')
+
+for (const [subject, keepsOpen] of [
+  ['ProcSysctl', false],
+  ['ProcSysctl that keeps files open', true],
+] as const) {
+  sysctlContract(subject, (t) => {
+    const namespace = makeNamespace(t, 'sysctl')
+    const sysctl = new ProcSysctl(namespace.netns, { keepsOpen })
+    t.teardown(() => sysctl.close())
+    return {
+      sysctl,
+      addLink: (name) => void namespace.run('ip', 'link', 'add', 'name', name, 'type', 'bridge'),
+      renameLink: (name, to) => void namespace.run('ip', 'link', 'set', 'dev', name, 'name', to),
+      removeLink: (name) => void namespace.run('ip', 'link', 'del', 'dev', name),
+    }
+  })
+}
+
+test('ProcSysctl that keeps files open sees what others set, and what has come in place of what is gone', async (t) => {
   const namespace = makeNamespace(t, 'sysctl')
-  return {
-    sysctl: new ProcSysctl(namespace.netns),
-    addLink: (name) => void namespace.run('ip', 'link', 'add', 'name', name, 'type', 'bridge'),
-    renameLink: (name, to) => void namespace.run('ip', 'link', 'set', 'dev', name, 'name', to),
-    removeLink: (name) => void namespace.run('ip', 'link', 'del', 'dev', name),
-  }
+  const sysctl = new ProcSysctl(namespace.netns, { keepsOpen: true })
+  const key = 'ipv6/conf/br0/accept_ra'
+  const files = () => readdirSync('/proc/self/fd').length
+  t.strictSame(sysctl.find(key), undefined)
+  const before = files()
+  namespace.run('ip', 'link', 'add', 'name', 'br0', 'type', 'bridge')
+  t.equal(sysctl.find(key), '1')
+  namespace.run('sh', '-c', `echo 2 >/proc/sys/net/${key}`)
+  t.equal(sysctl.find(key), '2')
+  namespace.run('ip', 'link', 'del', 'dev', 'br0')
+  namespace.run('ip', 'link', 'add', 'name', 'br0', 'type', 'bridge')
+  t.equal(sysctl.find(key), '1')
+  for (let nth = 0; nth < 40; nth++)
+    sysctl.find(`ipv4/conf/${nth % 2 ? 'all' : 'br0'}/${PARAMETERS[nth % 20]}`)
+  t.ok(files() <= before + 16, 'a bounded number')
+  sysctl.close()
+  t.equal(files(), before)
 })
 
 test('ProcSysctl speaks of its namespace and of no other', async (t) => {

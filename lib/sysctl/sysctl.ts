@@ -1,9 +1,10 @@
 // Kernel parameters of one network namespace, below /proc/sys/net. Which namespace a file there speaks for is
 // decided by the thread that opens it (net/sysctl_net.c), so they are read and written inside the namespace.
 
-import { constants, readFileSync, writeFileSync } from 'node:fs'
+import { constants, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { getSystemErrorMessage } from 'node:util'
 import type { Netns } from '../netns/netns.ts'
+import { OpenSysctls } from './open-sysctls.ts'
 
 /** What is not there is not made (ENOENT, where O_CREAT would be told EACCES). */
 const WRITE_ONLY = constants.O_WRONLY
@@ -44,41 +45,57 @@ export interface Sysctl {
   set(...settings: readonly SysctlSetting[]): void
 }
 
+export interface SysctlOptions {
+  /** For who asks again and again: files that were read stay open, to be read anew each time. */
+  readonly keepsOpen?: boolean
+}
+
 export class ProcSysctl implements Sysctl {
   readonly #netns: Netns
+  readonly #open: OpenSysctls | undefined
 
-  constructor(netns: Netns) {
+  constructor(netns: Netns, { keepsOpen = false }: SysctlOptions = {}) {
     this.#netns = netns
+    this.#open = keepsOpen ? new OpenSysctls((key) => openSync(pathOf(key), 'r')) : undefined
   }
 
   find(key: SysctlKey): string | undefined {
-    return this.#netns.enter(() => read(key))
+    return this.#netns.enter(() => this.#read(key))
   }
 
   set(...settings: readonly SysctlSetting[]): void {
     this.#netns.enter(() => {
-      for (const setting of settings) if (setting.blind || isDifferent(setting)) write(setting)
+      for (const setting of settings) if (setting.blind || this.#isDifferent(setting)) write(setting)
     })
   }
-}
 
-function read(key: SysctlKey): string | undefined {
-  try {
-    return readFileSync(`/proc/sys/net/${key}`, 'utf8').trim()
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new SysctlError('read', key, cause as NodeJS.ErrnoException)
+  close(): void {
+    this.#open?.close()
+  }
+
+  /** Inside the namespace. */
+  #read(key: SysctlKey): string | undefined {
+    try {
+      return this.#open?.read(key) ?? readFileSync(pathOf(key), 'utf8').trim()
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw new SysctlError('read', key, cause as NodeJS.ErrnoException)
+    }
+  }
+
+  /** Writing even the same value can have effects (forwarding drops routes of router advertisements). */
+  #isDifferent({ key, value }: SysctlSetting): boolean {
+    return this.#read(key) !== value
   }
 }
 
-/** Writing even the same value can have effects (forwarding drops routes of router advertisements). */
-function isDifferent({ key, value }: SysctlSetting): boolean {
-  return read(key) !== value
+function pathOf(key: SysctlKey): string {
+  return `/proc/sys/net/${key}`
 }
 
 function write({ key, value, optional }: SysctlSetting): void {
   try {
-    writeFileSync(`/proc/sys/net/${key}`, value, { flag: WRITE_ONLY as never }) // its type knows no numbers
+    writeFileSync(pathOf(key), value, { flag: WRITE_ONLY as never }) // its type knows no numbers
   } catch (cause) {
     if (optional && (cause as NodeJS.ErrnoException).code === 'ENOENT') return
     throw new SysctlError(`write ${JSON.stringify(value)} to`, key, cause as NodeJS.ErrnoException)

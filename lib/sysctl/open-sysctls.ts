@@ -1,0 +1,58 @@
+// Files of parameters that stay open. To find one by its path, the kernel walks in each of its folders past those of all
+// network namespaces that have been looked at (proc_sys_compare): with a hundred pods that was a thirteenth of an ADD, and
+// it grows with their number. What is read is asked of the kernel each time: nothing that another process sets is missed.
+
+import { closeSync, readSync } from 'node:fs'
+import type { SysctlKey } from './sysctl.ts'
+
+/** Of the node's own there are four or five. */
+const MAX_FILES = 16
+
+export class OpenSysctls {
+  readonly #openFile: (key: SysctlKey) => number
+  /** Descriptors; the first is the oldest. */
+  readonly #files = new Map<SysctlKey, number>()
+  readonly #buffer = Buffer.alloc(4096)
+
+  /** @param openFile  throws as openSync does */
+  constructor(openFile: (key: SysctlKey) => number) {
+    this.#openFile = openFile
+  }
+
+  /** @throws Error with `code` ENOENT where there is no such parameter */
+  read(key: SysctlKey): string {
+    const open = this.#files.get(key)
+    if (open === undefined) return this.#readAnew(key)
+    try {
+      return this.#readFile(open)
+    } catch (error) {
+      // It was that of a link that is gone, or has another name. There may be a new one.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      this.#close(key)
+      return this.#readAnew(key)
+    }
+  }
+
+  close(): void {
+    for (const key of [...this.#files.keys()]) this.#close(key)
+  }
+
+  #readAnew(key: SysctlKey): string {
+    const file = this.#openFile(key)
+    const [oldest] = this.#files.keys()
+    if (this.#files.size >= MAX_FILES && oldest !== undefined) this.#close(oldest)
+    this.#files.set(key, file)
+    return this.#readFile(file)
+  }
+
+  #readFile(file: number): string {
+    const length = readSync(file, this.#buffer, 0, this.#buffer.length, 0)
+    return this.#buffer.toString('latin1', 0, length).trim()
+  }
+
+  #close(key: SysctlKey): void {
+    const file = this.#files.get(key)
+    this.#files.delete(key)
+    if (file !== undefined) closeSync(file)
+  }
+}
