@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { readFileSync, statSync } from 'node:fs'
 import { test } from 'tap'
 import { callFields } from './log.ts'
@@ -46,4 +47,10 @@ test('log is appended to a file that is root’s only', async (t) => {
 test('log says nothing when it was not asked for', async (t) => {
   const log = await openLog(call)
   t.doesNotThrow(() => log.info({}, 'x'))
+})
+
+test('log is no reason to wait: a FIFO that nobody reads is an error', async (t) => {
+  const path = `${t.testdir()}/fifo`
+  execFileSync('mkfifo', [path])
+  await t.rejects(openLog({ ...call, PODWIRE_LOG: path }), { code: 'ENXIO' })
 })

@@ -1,6 +1,7 @@
 // The log that is written, with pino: one JSON object a line. Importing pino costs some 10 ms, so it is loaded only
 // where a log was asked for.
 
+import { closeSync, constants, openSync, statSync } from 'node:fs'
 import { type DestinationStream, destination, type Logger, pino } from 'pino'
 import type { Log, LogFields } from './log.ts'
 
@@ -13,6 +14,7 @@ export interface PinoLogOptions {
 
 /** @throws Error when the file cannot be opened */
 export function openPinoLog({ target, level = 'info', fields }: PinoLogOptions): Log {
+  if (target !== 'stderr') requireReader(target)
   const stream: DestinationStream =
     target === 'stderr'
       ? destination({ dest: 2, sync: true })
@@ -22,6 +24,12 @@ export function openPinoLog({ target, level = 'info', fields }: PinoLogOptions):
     stream,
   )
   return wrap(logger)
+}
+
+/** A FIFO that nobody reads would be waited for when it is opened, and with it the pod. @throws ENXIO */
+function requireReader(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isFIFO())
+    closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK))
 }
 
 function wrap(logger: Logger): Log {
