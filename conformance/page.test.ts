@@ -150,9 +150,10 @@ test('the page follows what happens on the node', NEEDS_BROWSER, async (t) => {
 
   await page.getByRole('button', { name: 'Pause' }).click()
   await page.getByText('paused').waitFor()
-  await scene.attach('c4', { namespace: 'shop', name: 'late' })
+  await scene.attach('c4', { namespace: 'shop', name: '<i>late</i>' })
   await page.getByRole('button', { name: 'Pause' }).click()
-  await page.getByRole('button', { name: /^shop\/late/ }).waitFor()
+  await page.getByRole('button', { name: /^shop\/<i>late<\/i>,/ }).waitFor()
+  t.equal(await page.locator('i').count(), 0, 'a name is text')
   await scene.detach('c4')
   t.same(complaints, [])
 })

@@ -21,6 +21,7 @@ async function start(t: Test, limits: PageServerOptions['limits'] = {}) {
       pod: async (containerId) => {
         askedPods.push(containerId)
         if (containerId === 'broken') throw new Error('the store cannot be read')
+        if (containerId === 'turned') return { name: 'a\u202eb\u001b[2J' }
         return containerId === 'known' ? { containerId } : undefined
       },
     },
@@ -62,6 +63,11 @@ test('the page is for everybody on the machine, the node for who has the key', a
   })
   t.match(await get('/api/node', BEARER), { code: 200, body: '{"atMs":1,"name":"a node"}' })
   t.match(await get('/api/pods/known', BEARER), { code: 200, body: '{"containerId":"known"}' })
+  t.same(
+    JSON.parse((await get('/api/pods/turned', BEARER)).body),
+    { name: 'a\\u202eb\\u001b[2J' },
+    'names are seen',
+  )
   for (const wrong of ['', `${KEY}x`, KEY.slice(1), `${KEY} ${KEY}`]) {
     for (const path of ['/api/node', '/api/pods/known', '/api/nothing']) {
       const { code, body, headers } = await get(path, `Authorization: Bearer ${wrong}`)

@@ -10,6 +10,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { visible } from '../style.ts'
 import { hostText, type ListenAddress } from './listen-address.ts'
 
 export interface PageContent {
@@ -187,10 +188,16 @@ function refusal(code: number, why: string, headers: Readonly<Record<string, str
 
 /** Who has it already is told so: what is asked for every two seconds is mostly the same. */
 function jsonAnswer({ headers }: IncomingMessage, value: object): Answer {
+  const encode = (of: object) => JSON.stringify(of, asSeen)
   const { atMs: _, ...lasting } = value as { atMs?: unknown }
-  const etag = `"${digest(JSON.stringify(lasting)).toString('base64url')}"`
+  const etag = `"${digest(encode(lasting)).toString('base64url')}"`
   const code = headers['if-none-match'] === etag ? 304 : 200
-  return { code, type: JSON_TYPE, text: code === 304 ? '' : JSON.stringify(value), headers: { etag } }
+  return { code, type: JSON_TYPE, text: code === 304 ? '' : encode(value), headers: { etag } }
+}
+
+/** Names come from callers: what is not seen in them, or turns text around, is written out. */
+function asSeen(_: string, value: unknown): unknown {
+  return typeof value === 'string' ? visible(value) : value
 }
 
 function digest(text: string): Buffer {
