@@ -219,6 +219,7 @@ const ROWS: readonly Row[] = [
       '010.6.0.0/24',
     ].map((text) => [subnet(text), 7] as const),
     [subnet('10.6.0.0/24\0'), 7],
+    [() => [Array.from({ length: 20_000 }, (_, i) => ({ subnet: `10.${i >> 8}.${i & 255}.0/24` }))], 7],
     [subnet(`10.6.0.${'0'.repeat(100_000)}/24`), 7],
   ]),
   ...ipamField('routes', [

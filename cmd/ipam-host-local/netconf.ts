@@ -43,7 +43,7 @@ const range = object(rangeFields)
 export const ipamSchema = object({
   type: string({ doc: 'this plugin: ipam-host-local, or host-local where installed under that name' }),
   ...rangeFields,
-  ranges: list(list(range), { doc: 'range sets: a pod gets one address from each' }),
+  ranges: list(list(range), { doc: 'range sets: a pod gets one address from each; 1024 ranges at most' }),
   routes: list(routeSchema, { doc: 'routes of the pod, passed on as they are' }),
   dataDir: string({ default: DEFAULT_DATA_DIR, doc: 'directory of the lease store, an absolute path' }),
   coolDown: integer({

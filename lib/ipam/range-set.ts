@@ -25,12 +25,18 @@ export interface RangesSource extends RangeSource {
  * @throws RangeConfigError
  */
 export function parseRangeSets(source: RangesSource): RangeSet[] {
-  const sets = sourceSets(source).map(parseRangeSet)
+  const sources = sourceSets(source)
+  if (sources.flat().length > MAX_RANGES)
+    throw new RangeConfigError('EINVALIDRANGE', `more than ${MAX_RANGES} IP ranges`)
+  const sets = sources.map(parseRangeSet)
   if (sets.length === 0) throw new RangeConfigError('ENORANGES', 'no IP ranges specified')
   refuseSecondOfFamily(sets, source.oneAddressPerFamily)
   refuseOverlapOfSets(sets)
   return withReserved(sets, parseCommonExclusions(source, sets))
 }
+
+/** Each is compared with each: 1024 take half a second, ten times as many would hold up the daemon for a minute. */
+const MAX_RANGES = 1024
 
 /** `10.1.0.2-10.1.0.9,10.1.0.20-10.1.0.29`, as upstream prints it. */
 export function formatRangeSet(set: RangeSet): string {

@@ -137,6 +137,8 @@ test('parseRangeSets refuses', async (t) => {
       'EOVERLAP',
       'invalid range set 0: subnets 10.1.0.1-10.1.0.254 and 10.1.0.129-10.1.0.254 overlap',
     ],
+    [{ ranges: [Array.from({ length: 1025 }, () => v4)] }, 'EINVALIDRANGE', 'more than 1024 IP ranges'],
+    [{ ranges: Array.from({ length: 1025 }, () => [v4]) }, 'EINVALIDRANGE', 'more than 1024 IP ranges'],
     [{ ...v4, ranges: [[{ subnet: 'fd00::/64' }], [v4]] }, 'EOVERLAP', 'range set 0 overlaps with 2'],
     [
       { ...v4, ranges: [[{ subnet: '10.2.0.0/24' }]], oneAddressPerFamily: '0.2.0' },
