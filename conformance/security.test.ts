@@ -348,6 +348,12 @@ const LIARS: readonly (readonly [what: string, script: string, code: number, msg
   ['says a list', 'echo "[]"', 6, /expected an object/],
   ['speaks for ever', 'exec yes', 999, /printed more than 8388608 bytes/],
   ['complains at length', `head -c 5000000 /dev/zero >&2; ${print(RESULT)}`, 0, /^/],
+  [
+    'looks for what it could inherit',
+    `find /proc/self/fd -lname '*.db*' -o -lname '*.lock' -o -lname 'net:*' | grep -q . && exit 1; ${print(RESULT)}`,
+    0,
+    /^/,
+  ],
   ['leaves a process', `sleep 20 & ${print(RESULT)}`, 0, /^/],
   ['gives what is no address', print({ ...RESULT, ips: [{ address: '10.6.0.9/33' }] }), 6, /10\.6\.0\.9\/33/],
   ['gives a route to a shell', print({ ...RESULT, routes: [{ dst: SHELL }] }), 6, /\$\(reboot\)/],
