@@ -63,10 +63,18 @@ export const MESSAGES = {
   },
 } as const
 
+const NFTA_GEN = attributeTable({ NFTA_GEN_ID: [1, be32] })
+
+/** The number of the ruleset's generation, which every transaction of anybody in this namespace counts up. */
+export const NFT_MSG_NEWGEN = kind('NFT_MSG_NEWGEN', 15, NFTA_GEN)
+export const NFT_MSG_GETGEN = kind('NFT_MSG_GETGEN', 16, NFTA_GEN)
+
 /** For traces. */
 export const NF_TABLES_KINDS: readonly MessageKind[] = [
   NFNL_MSG_BATCH_BEGIN,
   NFNL_MSG_BATCH_END,
+  NFT_MSG_NEWGEN,
+  NFT_MSG_GETGEN,
   ...Object.values(MESSAGES).flatMap((kinds) => Object.values(kinds)),
 ] as unknown as MessageKind[]
 

@@ -1,16 +1,19 @@
 // The real port: nf_tables over one nfnetlink socket that stays in the namespace it was opened in.
 
 import { Connection, type Trace, type Transport } from '../netlink/connection.ts'
-import { type Request, request } from '../netlink/request.ts'
+import { type Request, readPayload, request } from '../netlink/request.ts'
 import { isHooked, type NftChain, type NftHook, readBaseChain, readChain } from './chain.ts'
 import { elementListAttributes, elementsText, type NftElement, readElements } from './element.ts'
 import { asNftError, isNotFound, NftError } from './error.ts'
+import { KnownRules } from './known-rules.ts'
 import {
   MESSAGES,
   NF_TABLES_KINDS,
   NFNL_MSG_BATCH_BEGIN,
   NFNL_MSG_BATCH_END,
   NFNL_SUBSYS_NFTABLES,
+  NFT_MSG_GETGEN,
+  NFT_MSG_NEWGEN,
 } from './messages.ts'
 import type { Nft } from './nft.ts'
 import { familyHeader, type NftOperation, operationRequest, operationSummary } from './operation.ts'
@@ -28,6 +31,9 @@ const MAX_BATCH_BYTES = 200_000
  */
 const MAX_OPERATIONS = 200
 
+const UNKNOWN = -1
+const GET_GENERATION = request(NFT_MSG_GETGEN, { operation: 'get generation of ruleset' })
+
 /** How often what a destroy is about may vanish between our look and our delete. */
 const MAX_DESTROY_ATTEMPTS = 10
 
@@ -40,6 +46,7 @@ function batchOperation(transaction: readonly NftOperation[], bytes: number): st
 
 export class NftSocket implements Nft {
   readonly #connection: Connection
+  readonly #rules = new KnownRules()
   /** Unknown until a destroy is refused: Linux before 6.3 has none. */
   #hasDestroy = true
 
@@ -73,7 +80,16 @@ export class NftSocket implements Nft {
     const header = { res_id: NFNL_SUBSYS_NFTABLES }
     const begin = request(NFNL_MSG_BATCH_BEGIN, { header, operation })
     const end = request(NFNL_MSG_BATCH_END, { header, operation: '' })
-    await this.#attempt(() => this.#connection.batch([begin, ...requests], end))
+    const done = this.#attempt(() => this.#connection.batch([begin, ...requests], end))
+    // Asked at once: the kernel answers in this order, and no other call of ours comes between.
+    const generation = this.#rules.isEmpty ? undefined : this.#generation().catch(() => UNKNOWN)
+    await done
+    if (generation !== undefined) this.#rules.commit(transaction, await generation)
+  }
+
+  async #generation(): Promise<number> {
+    const { payload } = await this.#attempt(() => this.#connection.get(GET_GENERATION))
+    return readPayload(NFT_MSG_NEWGEN, payload).attributes.NFTA_GEN_ID ?? UNKNOWN
   }
 
   async #attempt<T>(work: () => Promise<T>): Promise<T> {
@@ -148,7 +164,17 @@ export class NftSocket implements Nft {
     return payloads.map((payload) => readSet(table, payload))
   }
 
-  async listRules(table: NftTable, chain?: string): Promise<NftRuleState[]> {
+  async listRules(table: NftTable, chain?: string): Promise<readonly NftRuleState[]> {
+    if (chain !== undefined || !isKept(table)) return this.#readRules(table, chain)
+    const [name, before] = [tableName(table), await this.#generation()]
+    const known = this.#rules.find(name, before)
+    if (known !== undefined) return known
+    const rules = await this.#readRules(table)
+    if ((await this.#generation()) === before) this.#rules.keep(name, rules, before)
+    return rules
+  }
+
+  async #readRules(table: NftTable, chain?: string): Promise<NftRuleState[]> {
     const payloads = await this.#dumpOf(
       request(MESSAGES.rule.GET, {
         header: familyHeader(table.family),
@@ -210,6 +236,11 @@ export class NftSocket implements Nft {
   close(): void {
     this.#connection.close()
   }
+}
+
+/** Ours, of which nothing but transactions changes rules: a table with an owner goes with that, and is not counted. */
+function isKept({ name }: NftTable): boolean {
+  return name.startsWith('podwire')
 }
 
 function isDestroy(operation: NftOperation): boolean {

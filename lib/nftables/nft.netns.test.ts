@@ -3,6 +3,7 @@
 import tap, { test } from 'tap'
 import { NETLINK_NETFILTER, openSocket } from '../netlink/socket.ts'
 import { makeNamespace, runJson } from '../testing/netns.ts'
+import { podwireTable } from './masquerade-rules.ts'
 import { nftContract } from './nft.contract.ts'
 import { NftSocket } from './nft-socket.ts'
 import { podwireTableContract } from './podwire-table.contract.ts'
@@ -154,6 +155,50 @@ test('kernel has what was added in the words of nft in JSON', async (t) => {
     key: ['10.1.0.0/24', '80-90'],
     comment: 'web',
   })
+})
+
+test('kernel is asked for the rules of our table once, until somebody changes something', async (t) => {
+  ns.run('nft', 'flush', 'ruleset')
+  const lines: string[] = []
+  const socket = () => ns.netns.enter(() => openSocket(NETLINK_NETFILTER))
+  const nft = new NftSocket(socket, (line) => lines.push(line))
+  t.teardown(() => nft.close())
+  const pods = { ...addresses, table: podwireTable }
+  const add = (address: string) =>
+    nft.apply([
+      { verb: 'destroy', elementsOf: pods, elements: [{ key: [address] }] },
+      { verb: 'add', elementsOf: pods, elements: [{ key: [address] }] },
+    ])
+  const look = async () => {
+    lines.length = 0
+    const { length } = await nft.listRules(podwireTable)
+    return `${length} ${lines.some((line) => line.includes('NFT_MSG_GETRULE')) ? 'read' : 'known'}`
+  }
+  await nft.apply([
+    { verb: 'add', table: podwireTable },
+    { verb: 'add', set: pods },
+    { verb: 'add', chain: { table: podwireTable, name: 'a' } },
+  ])
+  t.equal(await look(), '0 read')
+  t.equal(await look(), '0 known')
+  ns.run('nft', 'add', 'rule', 'inet', 'podwire', 'a', 'accept')
+  t.equal(await look(), '1 read')
+  await add('10.1.0.1')
+  await Promise.all([add('10.1.0.2'), add('10.1.0.3')])
+  t.equal(await look(), '1 known', 'elements of ours are no rules')
+  ns.run('nft', 'add', 'rule', 'inet', 'podwire', 'a', 'drop')
+  await add('10.1.0.4')
+  t.equal(await look(), '2 read', 'another was there before ours')
+  await add('10.1.0.5')
+  ns.run('nft', 'flush', 'chain', 'inet', 'podwire', 'a')
+  t.equal(await look(), '0 read', 'another was there after ours')
+  await nft.apply([{ verb: 'destroy', elementsOf: pods, elements: [{ key: ['10.9.9.9'] }] }])
+  ns.run('nft', 'add', 'rule', 'inet', 'podwire', 'a', 'accept')
+  t.equal(await look(), '1 read', 'ours did nothing, and another counted up')
+  await t.rejects(nft.apply([{ verb: 'create', set: pods }]), { code: 'EEXIST' })
+  t.equal(await look(), '1 known', 'a transaction that is refused changes nothing')
+  ns.run('nft', 'delete', 'table', 'inet', 'podwire')
+  t.equal(await look(), '0 read')
 })
 
 test('kernel keeps ranges apart that touch', async (t) => {

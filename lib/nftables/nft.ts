@@ -32,7 +32,7 @@ export interface Nft {
    *
    * @param chain  the name of one, instead of all
    */
-  listRules(table: NftTable, chain?: string): Promise<NftRuleState[]>
+  listRules(table: NftTable, chain?: string): Promise<readonly NftRuleState[]>
   listElements(set: NftSet | NftMap): Promise<NftElement[]>
   /** One element, without reading the others. @returns undefined also when the set is not there */
   findElement(set: NftSet | NftMap, key: readonly string[]): Promise<NftElement | undefined>

@@ -22,6 +22,7 @@ import {
 } from './masquerade-rules.ts'
 import type { Nft } from './nft.ts'
 import type { NftOperation } from './operation.ts'
+import type { NftRuleState } from './rule.ts'
 import { verdictTarget } from './verdict.ts'
 
 export type { MasqueradeEntry }
@@ -40,7 +41,7 @@ function* chunks<T>(all: readonly T[], size: number): Generator<readonly T[]> {
 /** @param verbs  done in order to the elements of each family */
 function elementOperations(
   elements: ReadonlyMap<Family, readonly NftElement[]>,
-  verbs: readonly ('add' | 'destroy')[],
+  verbs: readonly ('add' | 'delete' | 'destroy')[],
 ): NftOperation[] {
   return [...elements].flatMap(([family, list]) =>
     verbs.map((verb) => ({ verb, elementsOf: masqueradeMaps[family], elements: list })),
@@ -67,13 +68,24 @@ export async function addMasquerade(nft: Nft, entries: readonly MasqueradeEntry[
     const replace = elementOperations(elements, ['destroy', 'add'])
     const subnets = subnetsOf(chunk)
     if (await applyIfThere(nft, replace)) {
-      const rules = await nft.listRules(podwireTable)
-      if (ruleDifferences(subnets, rules).length === 0) continue
+      if (areSound(await nft.listRules(podwireTable), subnets)) continue
     }
     await mend(nft, subnets, replace)
     isMended = true
   }
   return isMended
+}
+
+/** For which subnets a list was found as it should be: one that has not changed is the same list. */
+const sound = new WeakMap<readonly NftRuleState[], Set<string>>()
+
+function areSound(rules: readonly NftRuleState[], subnets: readonly Prefix[]): boolean {
+  const known = sound.get(rules) ?? new Set()
+  const key = subnets.join(' ')
+  if (known.has(key)) return true
+  if (ruleDifferences(subnets, rules).length > 0) return false
+  sound.set(rules, known.add(key))
+  return true
 }
 
 /** Makes the table whole for these subnets, with the pods' elements; and then for all others that have a chain. */
@@ -98,7 +110,9 @@ export async function removeMasquerade(nft: Nft, entries: readonly MasqueradeEle
   )
   for (const chunk of chunks(ours, REMOVED_AT_ONCE)) {
     const keys = new Map([...byFamily(chunk)].map(([family, list]) => [family, list.map(keyOf)]))
-    await applyIfThere(nft, elementOperations(keys, ['destroy']))
+    // To delete what is there is a change for certain, by which rules that are known stay known.
+    const isDone = await applyIfThere(nft, elementOperations(keys, ['delete']))
+    if (!isDone) await applyIfThere(nft, elementOperations(keys, ['destroy']))
   }
 }
 
