@@ -15,6 +15,7 @@ import { type Contestant, podwire, upstream } from '../conformance/harness/conte
 import { type Namespace, TestNode } from '../conformance/harness/node.ts'
 import { type Config, callPlugin } from '../conformance/harness/plugin.ts'
 import { mustRun } from '../conformance/harness/process.ts'
+import { quantile } from './interleave.ts'
 
 const GOAL = 0.98
 const STREAM_BYTES = '150M'
@@ -214,18 +215,22 @@ function print([ours, theirs]: readonly Subject[]): boolean {
   if (ours === undefined || theirs === undefined) return false
   const row = (...cells: readonly string[]) => `| ${cells.join(' | ')} |`
   const ratios: number[] = []
-  // The best quarter begins there: what disturbs a measurement makes it worse, and seldom better.
+  // Of each round, ours to theirs: what the machine's mood does to both is not in it.
   const compare = (path: Path) => {
-    const stream = [ours, theirs].map(({ bitsPerSecond }) => quartile(bitsPerSecond[path], 'upper'))
-    const trip = [ours, theirs].map(({ nanoseconds }) => quartile(nanoseconds[path], 'lower'))
-    const [mine = 0, other = 0] = stream
-    const [myTrip = 0, otherTrip = 0] = trip
-    ratios.push(mine / other, otherTrip / myTrip)
+    const stream = median(
+      ours.bitsPerSecond[path].map((value, at) => value / (theirs.bitsPerSecond[path][at] ?? 0)),
+    )
+    const trip = median(
+      ours.nanoseconds[path].map((value, at) => (theirs.nanoseconds[path][at] ?? 0) / value),
+    )
+    ratios.push(stream, trip)
     return [
-      ...stream.map((value) => `${(value / 1e9).toFixed(1)} Gbit/s`),
-      `${(mine / other).toFixed(2)} ×`,
-      ...trip.map((value) => `${(value / 1e3).toFixed(1)} µs`),
-      `${(otherTrip / myTrip).toFixed(2)} ×`,
+      ...[ours, theirs].map(
+        ({ bitsPerSecond }) => `${(median(bitsPerSecond[path]) / 1e9).toFixed(1)} Gbit/s`,
+      ),
+      `${stream.toFixed(2)} ×`,
+      ...[ours, theirs].map(({ nanoseconds }) => `${(median(nanoseconds[path]) / 1e3).toFixed(1)} µs`),
+      `${trip.toFixed(2)} ×`,
     ]
   }
   console.log(row('', 'throughput', 'upstream', '', 'round trip', 'upstream', ''))
@@ -234,9 +239,8 @@ function print([ours, theirs]: readonly Subject[]): boolean {
   return ratios.every((ratio) => ratio >= GOAL)
 }
 
-function quartile(values: readonly number[], which: 'lower' | 'upper'): number {
-  const sorted = values.toSorted((a, b) => (which === 'lower' ? a - b : b - a))
-  return sorted[sorted.length >> 2] ?? 0
+function median(values: readonly number[]): number {
+  return quantile(values, 0.5)
 }
 
 await main()

@@ -48,7 +48,8 @@ test('a container of podman’s in two networks is reached, and nothing of it is
   const { podman, outside } = await getWorld()
   const { host } = podman
   const { node } = host
-  await podman.start('--name', 'web', '--network', 'one', '--publish', '30081:8080', IMAGE)
+  const udp = ['--publish', '30082:5300/udp']
+  await podman.start('--name', 'web', '--network', 'one', '--publish', '30081:8080', ...udp, IMAGE)
   await podman.must('network', 'connect', 'two', 'web')
   const { one, two } = await networksOf(podman, 'web')
   t.match(one, { IPAddress: /^10\.89\.1\.\d+$/, GlobalIPv6Address: /^fd00:89:1::/ })
@@ -58,6 +59,8 @@ test('a container of podman’s in two networks is reached, and nothing of it is
     t.equal(await fetchText(node, urlOf(address ?? '', 8080)), 'served\n', `at ${address}`)
   for (const address of ['192.0.2.1', '2001:db8:ffff::1'])
     t.equal(await fetchText(outside, urlOf(address, 30081)), 'served\n', `by the host port at ${address}`)
+  const mapped = (await host.listBelongings()).join()
+  t.match(mapped, /udp \. 30082 [^:]*: 10\.89\.1\.\d+ \. 5300/, 'and one of UDP is mapped')
   t.teardown(await serve(outside))
   t.equal(await podman.must('exec', 'web', 'nc', '192.0.2.2', '8080'), '192.0.2.1', 'it is the node outside')
 

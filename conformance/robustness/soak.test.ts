@@ -10,6 +10,8 @@ import { inParallel, isLong } from './form.ts'
 
 const PAIRS = isLong ? 20_000 : 160
 const PODS = 8
+/** Pods that stay; a bridge has 1,023 ports. */
+const RESIDENTS = isLong ? 1000 : 8
 /** Resident memory, in KiB. What V8 and the allocator keep for later goes up and down by some MiB. */
 const MAX_RSS = 100 * 1024
 const MAX_GROWTH = 10 * 1024
@@ -27,7 +29,7 @@ test(`${PAIRS} pods that come and go leave the daemon as it was`, async (t) => {
     type: podwire.bridge,
     isDefaultGateway: true,
     ipMasq: true,
-    ipam: { type: podwire.hostLocal, dataDir: node.dataDir, ranges: [[{ subnet: '10.8.0.0/24' }]] },
+    ipam: { type: podwire.hostLocal, dataDir: node.dataDir, ranges: [[{ subnet: '10.8.0.0/21' }]] },
   }
   const call = (command: string, pod: Namespace) =>
     callPlugin(node, { type: podwire.bridge, command, pod, config })
@@ -46,6 +48,13 @@ test(`${PAIRS} pods that come and go leave the daemon as it was`, async (t) => {
       }),
     )
   }
+  const residents = Array.from({ length: RESIDENTS }, (_, nth) => `resident${nth}`)
+  await inParallel(residents, 4, async (label) => {
+    const { status, stdout } = await call('ADD', await node.addPod(label))
+    if (status !== 0) failures.push(`ADD ${label}: ${stdout}`)
+  })
+  t.comment(`resident ${node.daemon?.usage().rss} KiB with ${RESIDENTS} pods`)
+
   const look = async () => [
     ...(await readWorld(node.name)),
     ...podwire.listLeases(node.dataDir),
