@@ -3,7 +3,7 @@
  * every function is one system call, or one socket's options; policy lives in TypeScript.
  *
  * setns(2), unshare(2), flock(2), F_OFD_SETLK of fcntl(2), setsockopt(2), send(2) and recv(2) on a netlink socket, _exit(2); and a
- * netlink conversation on a thread of its own, for what the kernel takes long to answer.
+ * netlink conversation on a thread of its own, for what the kernel takes long to answer. malloc_trim(3).
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
+#include <malloc.h>
 #include <node_api.h>
 #include <sched.h>
 #include <signal.h>
@@ -478,6 +479,45 @@ static napi_value addon_converse(napi_env env, napi_callback_info info)
 	return promise;
 }
 
+struct trim {
+	napi_async_work work;
+	napi_deferred deferred;
+};
+
+static void run_trim(napi_env env, void *data)
+{
+	malloc_trim(0);
+}
+
+static void end_trim(napi_env env, napi_status status, void *data)
+{
+	struct trim *trim = data;
+	napi_value undefined;
+
+	napi_get_undefined(env, &undefined);
+	napi_resolve_deferred(env, trim->deferred, undefined);
+	napi_delete_async_work(env, trim->work);
+	free(trim);
+}
+
+/*
+ * trimMemory() -> Promise: gives the kernel back the pages that malloc(3) keeps free, on another thread. It keeps an
+ * arena for each of V8's and libuv's threads, and of those gives nothing back by itself but their ends.
+ */
+static napi_value addon_trim_memory(napi_env env, napi_callback_info info)
+{
+	struct trim *trim = malloc(sizeof *trim);
+	napi_value promise, name;
+
+	if (!trim)
+		return throw_errno(env, "malloc", ENOMEM);
+	napi_create_promise(env, &trim->deferred, &promise);
+	napi_create_string_utf8(env, "trim memory", NAPI_AUTO_LENGTH, &name);
+	napi_create_async_work(env, NULL, name, run_trim, end_trim, trim, &trim->work);
+	napi_queue_async_work(env, trim->work);
+	return promise;
+}
+
 /* exit(status): leaves at once. Node's own way out takes milliseconds to free what the kernel frees anyway. */
 static napi_value addon_exit(napi_env env, napi_callback_info info)
 {
@@ -509,6 +549,7 @@ NAPI_MODULE_INIT()
 		{ "send", addon_send },
 		{ "receive", addon_receive },
 		{ "converse", addon_converse },
+		{ "trimMemory", addon_trim_memory },
 		{ "exit", addon_exit },
 		{ "abort", addon_abort },
 	};

@@ -18,6 +18,7 @@ import { type PoolFigure, PoolFigures } from './pool-figures.ts'
 import { NOTHING } from './protocol.ts'
 import { type Recovery, recover } from './recover.ts'
 import { DaemonServer } from './server.ts'
+import { SpareMemory } from './spare-memory.ts'
 import type { SteppedCall } from './steps.ts'
 
 export interface DaemonOptions {
@@ -54,6 +55,7 @@ export class Daemon {
   readonly #server: DaemonServer
   readonly #metrics: CallMetrics
   readonly #delay = new LoopDelay()
+  readonly #memory: SpareMemory
   readonly #stretches: LoopStretches
   readonly #pools: PoolFigures
   readonly #startedAtMs: number
@@ -63,11 +65,12 @@ export class Daemon {
 
   private constructor(options: DaemonOptions) {
     const { ports, findPlugin, stateDir, version, onSteps, socketPath: path } = options
-    const { lockByte, flock } = loadNative()
+    const { lockByte, flock, trimMemory } = loadNative()
     this.#options = options
     this.#startedAtMs = ports.clock.nowMs()
     this.#locks = CallLocks.open(`${stateDir}/${LOCKS_FILE}`, lockByte)
     this.#metrics = new CallMetrics(() => ports.clock.nowMs())
+    this.#memory = new SpareMemory({ trim: trimMemory, countCalls: () => this.#metrics.served })
     this.#stretches = new LoopStretches(() => ports.clock.nowMs())
     this.#pools = new PoolFigures(ports)
     const serveHttp = createHttpEndpoint({ ...this.#pages, status: () => this.status() })
@@ -110,6 +113,7 @@ export class Daemon {
     await this.#options.ports.kernel.finish()
     await this.#metricsPort?.close()
     this.#delay.stop()
+    this.#memory.stop()
     this.#locks.close()
     this.#options.ports.close()
   }
@@ -145,6 +149,7 @@ export class Daemon {
     for (const dataDir of listDataDirs()) this.#pools.addDataDir(dataDir)
     await this.#server.listen()
     this.#delay.start()
+    this.#memory.start()
     this.#isReady = true
     return recovery
   }

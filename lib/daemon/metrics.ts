@@ -128,6 +128,11 @@ export class CallMetrics implements Refusals {
     return this.#abandoned
   }
 
+  /** Calls that had an answer. */
+  get served(): number {
+    return this.#counters.reduce((sum, { succeeded, failed }) => sum + succeeded + failed, 0)
+  }
+
   get refusals(): Readonly<Record<string, number>> {
     return Object.fromEntries(this.#refusals)
   }

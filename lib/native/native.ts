@@ -48,6 +48,8 @@ export interface Native {
    * @returns the datagrams that came, or the errno of a socket that broke
    */
   converse(protocol: number, datagram: Uint8Array): Promise<readonly Uint8Array[] | number>
+  /** Gives the kernel back what malloc(3) keeps free, on another thread. */
+  trimMemory(): Promise<void>
   /** _exit(2): no handlers, no flushing. */
   exit(status: number): never
   abort(): never
