@@ -156,7 +156,8 @@ Upstream: Debian's \`containernetworking-plugins\` ${debian}, with its \`host-lo
 
 Each contender has a node (a network namespace) and pods of its own. A call is a process: its time is from its start to
 its end, as a runtime sees it (bench/run-calls.c starts it). One after another: the contenders take turns, call by call.
-At once: ${AT_ONCE} calls are always under way, contender by contender. Ratios are to the first row of a verb.
+At once: ${AT_ONCE} calls are always under way, contender by contender. Ratios are to the first row of a verb. The daemon
+has rehearsed ([ADR 24](adr/0024-rehearsal.md)), as it does in its first second.
 
 Addresses with up to 50,000 leases held are measured by \`node bench/ipam.ts\`, and where the time of a call goes is
 printed by \`node bench/breakdown.ts\`.
