@@ -5,11 +5,17 @@ import { join } from 'node:path'
 import { findField, isObject } from '../../lib/cni/schema.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { DEFAULT_DATA_DIR, LEASES_FILE } from '../../lib/ipam/lease-store.ts'
+import type { Attachment } from '../../lib/state/attachments.ts'
 import { recordFields } from './record-fields.ts'
 
 /** @param named  those that a person or a configuration names */
 export function listDataDirs({ attachments }: Ports, named: readonly string[] = []): string[] {
-  const recorded = attachments.list().flatMap(({ record }) => dataDirOf(record))
+  return dataDirsOf(attachments.list(), named)
+}
+
+/** The same, where the attachments were listed already. */
+export function dataDirsOf(attachments: readonly Attachment[], named: readonly string[] = []): string[] {
+  const recorded = attachments.flatMap(({ record }) => dataDirOf(record))
   return [...new Set([DEFAULT_DATA_DIR, ...recorded, ...named])].filter(hasLeases)
 }
 

@@ -2,24 +2,35 @@
 
 import type { Ports } from '../../../lib/host/ports.ts'
 import type { IpAddress } from '../../../lib/ip/address.ts'
-import type { Lease, LeaseReader } from '../../../lib/ipam/lease-store.ts'
+import type { Holder, Lease, LeaseReader } from '../../../lib/ipam/lease-store.ts'
 import { listPoolUsage, type PoolUsage } from '../../../lib/ipam/pool-usage.ts'
 import { type Addresses, isReserved, parsePoolKey } from '../../../lib/ipam/range.ts'
 import { formatSpan, sizeOf, spanContains } from '../../../lib/ipam/span.ts'
-import { listDataDirs } from '../data-dirs.ts'
+import type { Attached } from '../attached.ts'
+import { dataDirsOf } from '../data-dirs.ts'
 import type { PicturePool, Square } from './picture.ts'
 
 const MAX_SQUARES = 1024
 /** Of a range that is not drawn whole: a /24's worth. */
 const MIN_SQUARES = 256
 
-/** @param pods  by `<network> <container> <interface>` */
-export function drawPools(ports: Ports, pods: ReadonlyMap<string, string>): PicturePool[] {
-  return listDataDirs(ports).flatMap((dataDir) =>
-    ports.leases(dataDir).read((reader) => drawPoolsOf(reader, pods)),
+/** @param nameOf  by which a pod's interface is known on the page */
+export function drawPools(
+  { leases }: Ports,
+  attached: readonly Attached[],
+  nameOf: (attached: Attached) => string,
+): PicturePool[] {
+  const pods = new Map(attached.map((one) => [holderText(one.network, one), nameOf(one)]))
+  return dataDirsOf(attached.flatMap(({ attachments }) => attachments)).flatMap((dataDir) =>
+    leases(dataDir).read((reader) => drawPoolsOf(reader, pods)),
   )
 }
 
+function holderText(network: string, { containerId, ifname }: Holder): string {
+  return `${network} ${containerId} ${ifname}`
+}
+
+/** @param pods  by `<network> <container> <interface>` */
 export function drawPoolsOf(reader: LeaseReader, pods: ReadonlyMap<string, string>): PicturePool[] {
   // The one made last counts: it comes first, and stays when it is put in last.
   const keys = new Map(
@@ -28,20 +39,26 @@ export function drawPoolsOf(reader: LeaseReader, pods: ReadonlyMap<string, strin
       .reverse()
       .map(({ network, key }) => [`${network} ${formatSpan(parsePoolKey(key))}`, key]),
   )
-  return listPoolUsage(reader).map((usage) => {
+  const usages = listPoolUsage(reader)
+  const networks = new Set(usages.map(({ network }) => network))
+  const held = new Map([...networks].map((network) => [network, reader.listHeld(network)]))
+  return usages.map((usage) => {
     const key = keys.get(`${usage.network} ${usage.range}`) ?? usage.range
-    return drawPool(reader, usage, { key, pods })
+    return drawPool(reader, usage, { key, pods, leases: held.get(usage.network) ?? [] })
   })
 }
 
-function drawPool(
-  reader: LeaseReader,
-  usage: PoolUsage,
-  { key, pods }: { key: string; pods: ReadonlyMap<string, string> },
-): PicturePool {
+interface Drawing {
+  readonly key: string
+  readonly pods: ReadonlyMap<string, string>
+  /** Held in the pool's network. */
+  readonly leases: readonly Lease[]
+}
+
+function drawPool(reader: LeaseReader, usage: PoolUsage, { key, pods, leases }: Drawing): PicturePool {
   const { network, range, used, total } = usage
   const addresses = parsePoolKey(key)
-  const held = reader.listHeld(network).filter(({ address }) => spanContains(addresses, address))
+  const held = leases.filter(({ address }) => spanContains(addresses, address))
   const pool = reader.findPool(network, key)
   const released = pool === undefined ? [] : reader.listFree(pool.id, MAX_SQUARES)
   const grid = gridOf(addresses, [...held.map(({ address }) => address), ...released])
@@ -95,7 +112,7 @@ function fillSquares(
     const first = start.plus(BigInt(i) * perSquare)
     const holders = heldAt.get(i) ?? []
     const [lease] = holders
-    const pod = lease && pods.get(`${lease.network} ${lease.containerId} ${lease.ifname}`)
+    const pod = lease && pods.get(holderText(lease.network, lease))
     return {
       first: String(first),
       held: holders.length,

@@ -17,10 +17,13 @@ export interface PageContent {
   /** Path → file: what the browser shows, the same for everybody. */
   readonly files: Readonly<Record<string, PageFile>>
   /** JSON of the node, for `/api/node`. */
-  readonly node: () => Promise<object>
+  readonly node: () => Promise<Told>
   /** JSON of a pod, for `/api/pods/<container>`. */
-  readonly pod: (containerId: string) => Promise<object | undefined>
+  readonly pod: (containerId: string) => Promise<Told | undefined>
 }
+
+/** What is told is the same as before, whatever time it is told at. */
+type Told = object & { readonly atMs?: number }
 
 export interface PageFile {
   readonly type: string
@@ -186,13 +189,14 @@ function refusal(code: number, why: string, headers: Readonly<Record<string, str
   return { code, type: PLAIN, text: `${why}\n`, headers }
 }
 
-/** Who has it already is told so: what is asked for every two seconds is mostly the same. */
-function jsonAnswer({ headers }: IncomingMessage, value: object): Answer {
-  const encode = (of: object) => JSON.stringify(of, asSeen)
-  const { atMs: _, ...lasting } = value as { atMs?: unknown }
-  const etag = `"${digest(encode(lasting)).toString('base64url')}"`
-  const code = headers['if-none-match'] === etag ? 304 : 200
-  return { code, type: JSON_TYPE, text: code === 304 ? '' : encode(value), headers: { etag } }
+/** Who has it already is told so: what is asked for every two seconds is mostly the same, but for the time. */
+function jsonAnswer({ headers }: IncomingMessage, value: Told): Answer {
+  const { atMs, ...lasting } = value
+  const text = JSON.stringify(lasting, asSeen)
+  const etag = `"${digest(text).toString('base64url')}"`
+  if (headers['if-none-match'] === etag) return { code: 304, type: JSON_TYPE, text: '', headers: { etag } }
+  const timed = atMs === undefined ? text : `{"atMs":${atMs},${text.slice(1)}`
+  return { code: 200, type: JSON_TYPE, text: timed, headers: { etag } }
 }
 
 /** Names come from callers: what is not seen in them, or turns text around, is written out. */

@@ -61,10 +61,7 @@ export async function takePicture({ ports, node }: Taken): Promise<Picture> {
       [],
     ),
     pods: attached.map((one) => drawPod(one, { byName, byIndex })),
-    pools: await read(
-      () => drawPools(ports, new Map(attached.map((one) => [holderText(one), podId(one)]))),
-      [],
-    ),
+    pools: await read(() => drawPools(ports, attached, podId), []),
     masquerade: await read(() => drawMasquerade(host, podOf), []),
     hostPorts: await read(() => drawHostPorts(host, podOf), []),
     troubles,
@@ -74,10 +71,6 @@ export async function takePicture({ ports, node }: Taken): Promise<Picture> {
 /** What names a pod's interface in the page's addresses. */
 export function podId({ containerId, ifname }: Pick<Attached, 'containerId' | 'ifname'>): string {
   return `${containerId}/${ifname}`
-}
-
-function holderText({ network, containerId, ifname }: Attached): string {
-  return `${network} ${containerId} ${ifname}`
 }
 
 function forwardingOf({ sysctl }: Namespace): PictureNode['forwarding'] {
