@@ -18,7 +18,7 @@ import type { Namespace } from '../../lib/host/kernel.ts'
 import { ownerText } from '../../lib/host/owner.ts'
 import { openPodNamespace } from '../../lib/host/pod-namespace.ts'
 import type { Ports } from '../../lib/host/ports.ts'
-import { hasSetMac } from '../../lib/host/set-mac.ts'
+import { hasSetMac, rememberSetMac } from '../../lib/host/set-mac.ts'
 import type { Undo } from '../../lib/host/undo.ts'
 import { macFromRandom } from '../../lib/ip/mac.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
@@ -108,10 +108,12 @@ async function plugIn(wiring: Wiring): Promise<Link> {
 async function openBridge(wiring: Wiring): Promise<Link> {
   const { ports, attachment } = wiring
   const { bridge: name, promisc, mtu } = attachment
-  const hasOwnMac = (link: Link) => hasSetMac(ports.files, link)
+  const hasOwnMac = (link: Link) => hasSetMac(ports, link)
   const vlanFiltering = attachment.vlans !== undefined
   const spec = { name, promisc, mtu, vlanFiltering, mac: macFromRandom(ports.random(6)), hasOwnMac }
-  return ensureBridge(ports.kernel.host, spec, undoUnlessReliedOn(wiring))
+  const bridge = await ensureBridge(ports.kernel.host, spec, undoUnlessReliedOn(wiring))
+  rememberSetMac(ports.kernel, bridge)
+  return bridge
 }
 
 /** What other pods rely on by then is not ours to undo. */
