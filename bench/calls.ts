@@ -159,11 +159,30 @@ its end, as a runtime sees it (bench/run-calls.c starts it). One after another: 
 At once: ${AT_ONCE} calls are always under way, contender by contender. Ratios are to the first row of a verb. The daemon
 has rehearsed ([ADR 24](adr/0024-rehearsal.md)), as it does in its first second.
 
-Addresses with up to 50,000 leases held are measured by \`node bench/ipam.ts\`, and where the time of a call goes is
-printed by \`node bench/breakdown.ts\`.
-
 ${sections.join('\n\n')}
+
+### Addresses, with leases held
+
+\`node bench/ipam.ts\`: the IPAM plugins alone. "In process" is what the daemon does, without the shim and the socket.
+
+${printed('bench/ipam.ts', '--runs', '25')}
+
+### Where the time goes
+
+\`node bench/breakdown.ts\`: in a process that is warm, as the daemon is. What is asked of the kernel's ports is mostly the
+kernel's time; the rest is ours.
+
+${printed('bench/breakdown.ts')}
+
+With masquerade and two families:
+
+${printed('bench/breakdown.ts', '--masquerade', '--dual-stack')}
 `
+}
+
+/** What another benchmark prints. */
+function printed(...program: readonly string[]): string {
+  return `\`\`\`text\n${execFileSync(process.execPath, program, { encoding: 'utf8' }).trimEnd()}\n\`\`\``
 }
 
 await main()
