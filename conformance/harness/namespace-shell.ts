@@ -1,5 +1,8 @@
 // A shell that stays in a network namespace, with that namespace's /sys. `ip netns exec` makes and mounts that anew for
 // every program, which takes longer than what most of them do.
+//
+// Scripts that run here share its outputs: none may run Node.js, which makes them non-blocking, for whoever comes next,
+// too, and then `nft` loses what does not fit into the socket. Those are run beside it (`enter`).
 
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'

@@ -101,8 +101,8 @@ export class TestNode implements Namespace {
   }
 
   /** Runs a script of the shell on the node, or in a pod. */
-  sh(script: string, { name }: Namespace = this): Promise<Exit> {
-    return shellIn(name).run(script)
+  sh(script: string, inside: Namespace = this): Promise<Exit> {
+    return this.exec(['sh', '-c', script], { inside })
   }
 
   /** @throws when it fails */
