@@ -3,66 +3,33 @@
 //
 //   node bench/breakdown.ts [--runs N] [--masquerade] [--dual-stack]
 
-import { execFileSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
-import { findPlugin } from '../cmd/podwire/registry.ts'
-import { podwire } from '../conformance/harness/contestant.ts'
-import { TestNode } from '../conformance/harness/node.ts'
-import { invoke } from '../lib/cni/skel.ts'
 import type { Namespace } from '../lib/host/kernel.ts'
-import { openPorts } from '../lib/host/open-ports.ts'
 import type { Ports } from '../lib/host/ports.ts'
 import { quantile } from './interleave.ts'
+import { call, findInside, type Inside, openWarmPorts, startInside } from './warm.ts'
 
 const WARM_UP = 50
-/** What the first process tells the one that it starts inside the node. */
-const INSIDE = 'BENCH_INSIDE'
-
-interface Inside {
-  readonly pods: readonly { readonly name: string; readonly path: string }[]
-  readonly stateDir: string
-  readonly config: object
-}
 
 async function main(): Promise<void> {
-  const inside = process.env[INSIDE]
-  if (inside !== undefined) return measure(JSON.parse(inside) as Inside)
+  const inside = findInside()
+  if (inside !== undefined) return measure(inside)
   const { values } = parseArgs({
     options: { runs: { type: 'string' }, masquerade: { type: 'boolean' }, 'dual-stack': { type: 'boolean' } },
   })
-  const node = await TestNode.create(podwire)
-  try {
-    const count = Number(values.runs ?? 100) + WARM_UP
-    const pods: Inside['pods'][number][] = []
-    for (let i = 0; i < count; i++) pods.push(await node.addPod(`p${i}`))
-    const ranges = [
-      [{ subnet: '10.9.0.0/16' }],
-      ...(values['dual-stack'] ? [[{ subnet: 'fd00:9::/64' }]] : []),
-    ]
-    const config = {
-      cniVersion: '1.0.0',
-      name: 'bench',
-      type: podwire.bridge,
-      isDefaultGateway: true,
-      ipMasq: values.masquerade === true,
-      ipam: { type: podwire.hostLocal, ranges, dataDir: node.dataDir },
-    }
-    const env = { ...process.env, [INSIDE]: JSON.stringify({ pods, config, stateDir: node.stateDir }) }
-    const command = ['netns', 'exec', node.name, process.execPath, import.meta.filename]
-    execFileSync('ip', command, { env, stdio: 'inherit' })
-  } finally {
-    await node.remove()
-  }
+  await startInside(import.meta.filename, {
+    pods: Number(values.runs ?? 100) + WARM_UP,
+    ipMasq: values.masquerade === true,
+    subnets: ['10.9.0.0/16', ...(values['dual-stack'] ? ['fd00:9::/64'] : [])],
+  })
 }
 
 /** By port, in ms. */
 type Spent = Map<string, number>
 
-async function measure({ pods, stateDir, config }: Inside): Promise<void> {
-  process.env['UV_THREADPOOL_SIZE'] = '16'
-  const background = { deletionThreads: 12, onConnectionsKept: () => undefined }
-  const environment = { PODWIRE_STATE_DIR: stateDir }
-  const real = openPorts({ environment, executable: process.execPath, findPlugin, background })
+async function measure(inside: Inside): Promise<void> {
+  const { pods, config } = inside
+  const real = openWarmPorts(inside)
   for (const verb of ['ADD', 'DEL']) {
     const calls: { total: number; spent: Spent }[] = []
     for (const pod of pods) {
@@ -74,25 +41,6 @@ async function measure({ pods, stateDir, config }: Inside): Promise<void> {
     print(verb, calls.slice(WARM_UP))
   }
   process.exit(0) // its sockets would keep it
-}
-
-async function call(
-  verb: string,
-  pod: { name: string; path: string },
-  { ports, config }: { ports: Ports; config: object },
-): Promise<void> {
-  const plugin = findPlugin(podwire.bridge)
-  if (plugin === undefined) throw new Error('no plugin')
-  const environment = {
-    CNI_COMMAND: verb,
-    CNI_CONTAINERID: pod.name,
-    CNI_NETNS: pod.path,
-    CNI_IFNAME: 'eth0',
-    CNI_PATH: '/none',
-  }
-  const invocation = { environment, readStdin: () => JSON.stringify(config) }
-  const { exitStatus, stdout } = await invoke(plugin, ports, invocation, { version: 'bench' })
-  if (exitStatus !== 0) throw new Error(stdout)
 }
 
 function timedPorts(ports: Ports, spent: Spent): Ports {

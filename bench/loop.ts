@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util'
 import { podwire } from '../conformance/harness/contestant.ts'
 import { shimmed } from '../conformance/harness/daemon.ts'
 import { type Namespace, TestNode } from '../conformance/harness/node.ts'
-import { callPlugin } from '../conformance/harness/plugin.ts'
+import { bridgeConfig, callPlugin } from '../conformance/harness/plugin.ts'
 import { run } from '../conformance/harness/process.ts'
 import type { LongestStretch } from '../lib/daemon/loop-stretches.ts'
 
@@ -26,14 +26,7 @@ async function main(): Promise<void> {
   try {
     const pods: Namespace[] = []
     for (let i = 0; i < Number(values.pods ?? 8); i++) pods.push(await node.addPod(`p${i}`))
-    const config = {
-      cniVersion: '1.0.0',
-      name: 'net',
-      type: podwire.bridge,
-      isDefaultGateway: true,
-      ipMasq: true,
-      ipam: { type: podwire.hostLocal, dataDir: node.dataDir, ranges: [[{ subnet: '10.8.0.0/24' }]] },
-    }
+    const config = bridgeConfig(node, { ranges: [[{ subnet: '10.8.0.0/24' }]] })
     const until = performance.now() + 1000 * Number(values.seconds ?? 60)
     const call = async (command: string, pod: Namespace, more: object = {}) => {
       const { status, stdout } = await callPlugin(node, {

@@ -3,68 +3,33 @@
 //
 //   node bench/watch.ts [--runs N]
 
-import { execFileSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
-import { findPlugin } from '../cmd/podwire/registry.ts'
 import { podwire } from '../conformance/harness/contestant.ts'
-import { TestNode } from '../conformance/harness/node.ts'
-import { invoke } from '../lib/cni/skel.ts'
 import { CallWatch } from '../lib/daemon/call-watch.ts'
 import { LoopStretches } from '../lib/daemon/loop-stretches.ts'
 import { CallMetrics } from '../lib/daemon/metrics.ts'
 import type { Call } from '../lib/daemon/protocol.ts'
 import { CallPorts } from '../lib/daemon/timed-ports.ts'
 import { STEP } from '../lib/daemon/timed-steps.ts'
-import { openPorts } from '../lib/host/open-ports.ts'
-import type { Ports } from '../lib/host/ports.ts'
 import { quantile } from './interleave.ts'
+import { call, findInside, type Inside, openWarmPorts, type Pod, startInside } from './warm.ts'
 
 const PODS = 8
 const WARM_UP = 40
-/** What the first process tells the one that it starts inside the node. */
-const INSIDE = 'BENCH_INSIDE'
-
-interface Inside {
-  readonly pods: readonly { readonly name: string; readonly path: string }[]
-  readonly stateDir: string
-  readonly config: object
-  readonly runs: number
-}
 
 async function main(): Promise<void> {
-  const inside = process.env[INSIDE]
-  if (inside !== undefined) return measure(JSON.parse(inside) as Inside)
+  const inside = findInside()
+  if (inside === undefined)
+    return startInside(import.meta.filename, { pods: PODS, ipMasq: true, subnets: ['10.9.0.0/16'] })
   const { values } = parseArgs({ options: { runs: { type: 'string' } } })
-  const node = await TestNode.create(podwire)
-  try {
-    const pods: Inside['pods'][number][] = []
-    for (let i = 0; i < PODS; i++) pods.push(await node.addPod(`p${i}`))
-    const config = {
-      cniVersion: '1.0.0',
-      name: 'bench',
-      type: podwire.bridge,
-      isDefaultGateway: true,
-      ipMasq: true,
-      ipam: { type: podwire.hostLocal, ranges: [[{ subnet: '10.9.0.0/16' }]], dataDir: node.dataDir },
-    }
-    const runs = Number(values.runs ?? 1000)
-    const env = { ...process.env, [INSIDE]: JSON.stringify({ pods, config, runs, stateDir: node.stateDir }) }
-    execFileSync('ip', ['netns', 'exec', node.name, process.execPath, import.meta.filename], {
-      env,
-      stdio: 'inherit',
-    })
-  } finally {
-    await node.remove()
-  }
+  await measure(inside, Number(values.runs ?? 1000))
 }
 
-type Made = (verb: string, pod: Inside['pods'][number]) => Promise<void>
+type Made = (verb: string, pod: Pod) => Promise<void>
 
-async function measure({ pods, stateDir, config, runs }: Inside): Promise<void> {
-  process.env['UV_THREADPOOL_SIZE'] = '16'
-  const background = { deletionThreads: 12, onConnectionsKept: () => undefined }
-  const environment = { PODWIRE_STATE_DIR: stateDir }
-  const ports = openPorts({ environment, executable: process.execPath, findPlugin, background })
+async function measure(inside: Inside, runs: number): Promise<void> {
+  const { pods, config } = inside
+  const ports = openWarmPorts(inside)
   const metrics = new CallMetrics(() => Date.now())
   const stretches = new LoopStretches(() => Date.now())
   const ways: Readonly<Record<string, Made>> = {
@@ -86,7 +51,7 @@ async function measure({ pods, stateDir, config, runs }: Inside): Promise<void> 
   }
   const times = new Map<string, number[]>()
   for (let run = -WARM_UP; run < runs; run++) {
-    const pod = pods[Math.abs(run) % pods.length] as Inside['pods'][number]
+    const pod = pods[Math.abs(run) % pods.length] as Pod
     // Which is first changes with each round: by then the pod and its address have been had by the other.
     for (const way of run % 2 === 0 ? ['without', 'with'] : ['with', 'without']) {
       for (const verb of ['ADD', 'DEL']) {
@@ -119,25 +84,6 @@ function push(times: Map<string, number[]>, what: string, ms: number): void {
   const known = times.get(what) ?? []
   known.push(ms)
   times.set(what, known)
-}
-
-async function call(
-  verb: string,
-  pod: Inside['pods'][number],
-  { ports, config }: { ports: Ports; config: object },
-): Promise<void> {
-  const plugin = findPlugin(podwire.bridge)
-  if (plugin === undefined) throw new Error('no plugin')
-  const environment = {
-    CNI_COMMAND: verb,
-    CNI_CONTAINERID: pod.name,
-    CNI_NETNS: pod.path,
-    CNI_IFNAME: 'eth0',
-    CNI_PATH: '/none',
-  }
-  const invocation = { environment, readStdin: () => JSON.stringify(config) }
-  const { exitStatus, stdout } = await invoke(plugin, ports, invocation, { version: 'bench' })
-  if (exitStatus !== 0) throw new Error(stdout)
 }
 
 await main()

@@ -6,7 +6,7 @@ import { t as root, type Test, test } from 'tap'
 import { podwire } from './harness/contestant.ts'
 import { TestNode } from './harness/node.ts'
 import { DEADLINE_MS } from './harness/play-area.ts'
-import { callPlugin } from './harness/plugin.ts'
+import { bridgeConfig, callPlugin } from './harness/plugin.ts'
 import { readWorld } from './harness/world.ts'
 
 root.setTimeout(DEADLINE_MS)
@@ -16,15 +16,7 @@ async function makeNode(t: Test) {
   t.teardown(() => node.remove())
   await node.addOutside()
   await node.must('ip', 'route', 'add', 'default', 'via', '192.0.2.2')
-  const ipam = { type: podwire.hostLocal, dataDir: node.dataDir, ranges: [[{ subnet: '10.1.0.0/28' }]] }
-  const config = {
-    cniVersion: '1.0.0',
-    name: 'net',
-    type: podwire.bridge,
-    isDefaultGateway: true,
-    ipMasq: true,
-    ipam,
-  }
+  const config = bridgeConfig(node, { ranges: [[{ subnet: '10.1.0.0/28' }]] })
   const attach = async (label: string) => {
     const pod = await node.addPod(label)
     const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=demo;K8S_POD_NAME=${label}`

@@ -4,7 +4,7 @@ import { t as root, type Test, test } from 'tap'
 import { podwire } from './harness/contestant.ts'
 import { type Namespace, TestNode } from './harness/node.ts'
 import { DEADLINE_MS } from './harness/play-area.ts'
-import { type Config, callPlugin } from './harness/plugin.ts'
+import { bridgeConfig, type Config, callPlugin } from './harness/plugin.ts'
 import { readWorld } from './harness/world.ts'
 
 const AT_ONCE = 64
@@ -16,14 +16,7 @@ root.setTimeout(DEADLINE_MS)
 async function open(t: Test, ipam: Config) {
   const node = await TestNode.create(podwire)
   t.teardown(() => node.remove())
-  const config = {
-    cniVersion: '1.0.0',
-    name: 'net',
-    type: podwire.bridge,
-    isDefaultGateway: true,
-    ipMasq: true,
-    ipam: { type: podwire.hostLocal, dataDir: node.dataDir, ...ipam },
-  }
+  const config = bridgeConfig(node, ipam)
   const call = (command: string, pod: Namespace, containerId = pod.label) =>
     callPlugin(node, { type: podwire.bridge, command, pod, containerId, config })
   const first = await node.addPod('first')

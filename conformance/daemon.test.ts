@@ -10,7 +10,7 @@ import { podwire } from './harness/contestant.ts'
 import { shimmed } from './harness/daemon.ts'
 import { type Namespace, TestNode } from './harness/node.ts'
 import { DEADLINE_MS } from './harness/play-area.ts'
-import { type Call, type Config, callPlugin } from './harness/plugin.ts'
+import { bridgeConfig, type Call, type Config, callPlugin } from './harness/plugin.ts'
 import type { Exit } from './harness/process.ts'
 import { readWorld } from './harness/world.ts'
 import { traceCall } from './robustness/killed-call.ts'
@@ -23,14 +23,7 @@ const RANGES = [[{ subnet: '10.6.0.0/24' }], [{ subnet: 'fd00:6::/64' }]]
 async function open(t: Test) {
   const node = await TestNode.create(shimmed())
   t.teardown(() => node.remove())
-  const config: Config = {
-    cniVersion: '1.0.0',
-    name: 'net',
-    type: podwire.bridge,
-    isDefaultGateway: true,
-    ipMasq: true,
-    ipam: { type: podwire.hostLocal, dataDir: node.dataDir, ranges: RANGES },
-  }
+  const config: Config = bridgeConfig(node, { ranges: RANGES })
   const call = (command: string, pod: Namespace, more: Partial<Call> = {}) =>
     callPlugin(node, { type: podwire.bridge, command, pod, config, ...more })
   const pods: Namespace[] = []

@@ -23,6 +23,18 @@ export interface Call {
   readonly wrapper?: readonly string[]
 }
 
+/** Of pods on a bridge that is their gateway, masqueraded. */
+export function bridgeConfig({ contestant, dataDir }: TestNode, ipam: Config) {
+  return {
+    cniVersion: '1.0.0',
+    name: 'net',
+    type: contestant.bridge,
+    isDefaultGateway: true,
+    ipMasq: true,
+    ipam: { type: contestant.hostLocal, dataDir, ...ipam },
+  }
+}
+
 export function callPlugin(node: TestNode, call: Call): Promise<Exit> {
   const { type, command, pod, config = '', ifname = 'eth0', args = '', wrapper = [] } = call
   const { directories = [node.contestant.directory] } = call

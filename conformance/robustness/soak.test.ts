@@ -4,7 +4,7 @@ import { t as file, test } from 'tap'
 import { podwire } from '../harness/contestant.ts'
 import { shimmed } from '../harness/daemon.ts'
 import { type Namespace, TestNode } from '../harness/node.ts'
-import { callPlugin } from '../harness/plugin.ts'
+import { bridgeConfig, callPlugin } from '../harness/plugin.ts'
 import { readWorld } from '../harness/world.ts'
 import { inParallel, isLong } from './form.ts'
 
@@ -23,14 +23,7 @@ file.setTimeout(3_600_000)
 test(`${PAIRS} pods that come and go leave the daemon as it was`, async (t) => {
   const node = await TestNode.create(shimmed())
   t.teardown(() => node.remove())
-  const config = {
-    cniVersion: '1.0.0',
-    name: 'net',
-    type: podwire.bridge,
-    isDefaultGateway: true,
-    ipMasq: true,
-    ipam: { type: podwire.hostLocal, dataDir: node.dataDir, ranges: [[{ subnet: '10.8.0.0/21' }]] },
-  }
+  const config = bridgeConfig(node, { ranges: [[{ subnet: '10.8.0.0/21' }]] })
   const call = (command: string, pod: Namespace) =>
     callPlugin(node, { type: podwire.bridge, command, pod, config })
   const labels = Array.from({ length: PODS }, (_, nth) => `pod${nth}`)
