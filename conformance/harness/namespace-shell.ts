@@ -1,13 +1,12 @@
 // A shell that stays in a network namespace, with that namespace's /sys. `ip netns exec` makes and mounts that anew for
 // every program, which takes longer than what most of them do.
 //
-// Scripts that run here share its outputs: none may run Node.js, which makes them non-blocking, for whoever comes next,
+// Scripts that run here share its stdout: none may run Node.js, which makes it non-blocking, for whoever comes next,
 // too, and then `nft` loses what does not fit into the socket. Those are run beside it (`enter`).
 
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import type { Readable, Writable } from 'node:stream'
-import type { Exit } from './process.ts'
 
 const shells = new Map<string, NamespaceShell>()
 
@@ -26,33 +25,33 @@ export async function closeShell(namespace: string): Promise<void> {
 
 export class NamespaceShell {
   readonly #namespace: string
-  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>
+  readonly #child: ChildProcessByStdio<Writable, Readable, null>
   readonly #ended: Promise<unknown>
   #last: Promise<unknown> = Promise.resolve()
+  #entry: Promise<string[]> | undefined
 
   constructor(namespace: string) {
     const { PATH = '/usr/sbin:/usr/bin:/sbin:/bin' } = process.env
     this.#namespace = namespace
     this.#child = spawn('ip', ['netns', 'exec', namespace, 'sh'], {
       env: { PATH },
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'inherit'],
     })
     this.#child.stdin.on('error', () => undefined) // told by what comes back, or does not
     this.#ended = new Promise((resolve) => this.#child.on('close', resolve))
   }
 
-  /** One after another. */
-  run(script: string): Promise<Exit> {
-    const exit = this.#last.then(() => this.#run(script))
-    this.#last = exit.catch(() => undefined)
-    return exit
+  /** One after another. @returns what it printed to stdout */
+  run(script: string): Promise<string> {
+    const output = this.#last.then(() => this.#run(script))
+    this.#last = output.catch(() => undefined)
+    return output
   }
 
   /** @returns how a program is started beside the shell */
-  async enter(): Promise<string[]> {
-    await this.run('true') // only a shell that answers has entered
-    const { pid } = this.#child
-    return ['nsenter', `--net=/proc/${pid}/ns/net`, `--mount=/proc/${pid}/ns/mnt`, `--wdns=${process.cwd()}`]
+  enter(): Promise<string[]> {
+    this.#entry ??= this.#findEntry()
+    return this.#entry
   }
 
   async close(): Promise<void> {
@@ -60,15 +59,20 @@ export class NamespaceShell {
     await this.#ended
   }
 
-  async #run(script: string): Promise<Exit> {
+  async #run(script: string): Promise<string> {
     const end = randomUUID()
-    const { stdin, stdout, stderr } = this.#child
-    const outputs = Promise.all([until(stdout, end), until(stderr, end)])
-    stdin.write(`(${script}\n) </dev/null\nprintf '%s %s\\n' $? ${end}; printf '%s\\n' ${end} >&2\n`)
-    const texts = await Promise.race([outputs, this.#ended.then(() => undefined)])
-    if (texts === undefined) throw new Error(`the shell in ${this.#namespace} has ended`)
-    const [, status = ''] = /(\d+) $/.exec(texts[0]) ?? []
-    return { status: Number(status), stdout: texts[0].slice(0, -status.length - 1), stderr: texts[1] }
+    const { stdin, stdout } = this.#child
+    const output = until(stdout, end)
+    stdin.write(`(${script}\n) </dev/null\necho ${end}\n`)
+    const text = await Promise.race([output, this.#ended.then(() => undefined)])
+    if (text === undefined) throw new Error(`the shell in ${this.#namespace} has ended`)
+    return text
+  }
+
+  async #findEntry(): Promise<string[]> {
+    await this.run('true') // only a shell that answers has entered
+    const { pid } = this.#child
+    return ['nsenter', `--net=/proc/${pid}/ns/net`, `--mount=/proc/${pid}/ns/mnt`, `--wdns=${process.cwd()}`]
   }
 }
 

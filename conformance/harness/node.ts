@@ -100,11 +100,6 @@ export class TestNode implements Namespace {
     return run([...(await shellIn(name).enter()), ...command], options)
   }
 
-  /** Runs a script of the shell on the node, or in a pod. */
-  sh(script: string, inside: Namespace = this): Promise<Exit> {
-    return this.exec(['sh', '-c', script], { inside })
-  }
-
   /** @throws when it fails */
   async must(...command: readonly string[]): Promise<string> {
     return mustRun('ip', 'netns', 'exec', this.name, ...command)

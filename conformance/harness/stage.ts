@@ -131,7 +131,7 @@ export class Stage {
 
   /** Runs a shell command on the node, or in a pod. @throws when it fails */
   async sh(script: string, inside: Namespace = this.node): Promise<string> {
-    const { status, stdout, stderr } = await this.node.sh(script, inside)
+    const { status, stdout, stderr } = await this.node.exec(['sh', '-c', script], { inside })
     if (status !== 0) throw new Error(`${script}: exit status ${status}: ${stderr}`)
     return stdout.trim()
   }

@@ -20,7 +20,7 @@ const SCRIPT = PARTS.map((command) => `${command}; echo; echo '${END}'`).join('\
 
 /** @param namespace  name for `ip netns` */
 export async function readWorld(namespace: string): Promise<string[]> {
-  const { stdout: output } = await shellIn(namespace).run(SCRIPT)
+  const output = await shellIn(namespace).run(SCRIPT)
   const parts = output.split(`${END}\n`).map((part) => part.trim())
   const [links = '', ipv4 = '', ipv6 = '', sysctls = '', assigned = '', ruleset = ''] = parts
   const [routes4 = '', rules4 = ''] = ipv4.split('\n')
