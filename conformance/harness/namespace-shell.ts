@@ -35,7 +35,7 @@ export class NamespaceShell {
     this.#namespace = namespace
     this.#child = spawn('ip', ['netns', 'exec', namespace, 'sh'], {
       env: { PATH },
-      stdio: ['pipe', 'pipe', 'inherit'],
+      stdio: ['pipe', 'pipe', 'ignore'], // nft warns of each table of iptables
     })
     this.#child.stdin.on('error', () => undefined) // told by what comes back, or does not
     this.#ended = new Promise((resolve) => this.#child.on('close', resolve))
