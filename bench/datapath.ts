@@ -6,16 +6,14 @@
 //
 // It takes iperf3 (Debian: iperf3) and gcc.
 
-import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { availableParallelism, tmpdir } from 'node:os'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Contestant, podwire, upstream } from '../conformance/harness/contestant.ts'
-import { type Namespace, TestNode } from '../conformance/harness/node.ts'
-import { type Config, callPlugin } from '../conformance/harness/plugin.ts'
-import { mustRun } from '../conformance/harness/process.ts'
+import type { Namespace, TestNode } from '../conformance/harness/node.ts'
 import { quantile } from './interleave.ts'
+import { ask, attach, compileRoundTrip, createNode, endServers, serve } from './wire.ts'
 
 const GOAL = 0.98
 const STREAM_BYTES = '150M'
@@ -55,8 +53,6 @@ interface Route {
   readonly portOf: (port: typeof STREAM_PORT | typeof ECHO_PORT) => number
 }
 
-const children: ChildProcess[] = []
-
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: { rounds: { type: 'string' }, family: { type: 'string' }, enforce: { type: 'boolean' } },
@@ -65,34 +61,31 @@ async function main(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'pw-bench-datapath-'))
   const subjects: Subject[] = []
   try {
-    const echo = await compile(directory)
+    const echo = await compileRoundTrip(directory)
     for (const contestant of [podwire, upstream]) subjects.push(await prepare(contestant, { family, echo }))
     await measure(subjects, { rounds: Number(values.rounds ?? 20), echo })
     const isMet = print(subjects)
     if (values.enforce === true && !isMet) process.exitCode = 1
   } finally {
-    for (const child of children) child.kill()
+    endServers()
     for (const { node } of subjects) await node.remove()
     rmSync(directory, { recursive: true })
   }
-}
-
-async function compile(directory: string): Promise<string> {
-  const program = join(directory, 'round-trip')
-  await mustRun('gcc', '-O2', '-o', program, join(import.meta.dirname, 'round-trip.c'))
-  return program
 }
 
 async function prepare(
   contestant: Contestant,
   { family, echo }: { family: Family; echo: string },
 ): Promise<Subject> {
-  if (!existsSync(join(contestant.directory, contestant.bridge)))
-    throw new Error(`${contestant.name}: no plugins in ${contestant.directory}`)
-  const node = await TestNode.create(contestant)
+  const node = await createNode(contestant)
   const [pod, other] = [await node.addPod('pod'), await node.addPod('other')]
   const outside = await node.addOutside()
-  for (const each of [pod, other]) await attach(node, each, each === pod)
+  const ports = Object.entries(HOST_PORTS).map(([port, hostPort]) => ({
+    hostPort,
+    containerPort: Number(port),
+  }))
+  await attach(node, pod, ports)
+  await attach(node, other)
   for (const where of [pod, node, outside]) {
     await serve(where, ['iperf3', '--server', '--port', String(STREAM_PORT)])
     await serve(where, [echo, 'serve', String(ECHO_PORT)])
@@ -121,56 +114,6 @@ function empty(): Record<Path, number[]> {
   return Object.fromEntries(PATHS.map((path) => [path, []])) as unknown as Record<Path, number[]>
 }
 
-/** On a bridge with masquerading; one pod has host ports. */
-async function attach(node: TestNode, pod: Namespace, hasPorts: boolean): Promise<void> {
-  const { contestant, dataDir } = node
-  const common = { cniVersion: '1.0.0', name: 'bench' }
-  const ipam = {
-    type: contestant.hostLocal,
-    dataDir,
-    ranges: [[{ subnet: '10.1.0.0/24' }], [{ subnet: 'fd00:1::/64' }]],
-  }
-  const bridge = {
-    ...common,
-    type: contestant.bridge,
-    isDefaultGateway: true,
-    ipMasq: true,
-    hairpinMode: true,
-    ipam,
-  }
-  const prevResult = await add(node, pod, bridge)
-  if (!hasPorts) return
-  const type = contestant.name === 'podwire' ? 'cni-portmap' : 'portmap'
-  const portMappings = Object.entries(HOST_PORTS).map(([containerPort, hostPort]) => ({
-    containerPort: Number(containerPort),
-    hostPort,
-    protocol: 'tcp',
-  }))
-  await add(node, pod, { ...common, type, runtimeConfig: { portMappings }, prevResult })
-}
-
-/** @returns the plugin's answer */
-async function add(
-  node: TestNode,
-  pod: Namespace,
-  config: Config & { readonly type: string },
-): Promise<unknown> {
-  const { type } = config
-  const { status, stdout, stderr } = await callPlugin(node, { type, command: 'ADD', pod, config })
-  if (status !== 0) throw new Error(`${type}: ${stdout}${stderr}`)
-  return JSON.parse(stdout)
-}
-
-/** Until the end of the program. It is there when something listens on its port. */
-async function serve({ name }: Namespace, command: readonly string[]): Promise<void> {
-  children.push(spawn('ip', ['netns', 'exec', name, ...onCpu(0), ...command], { stdio: 'ignore' }))
-  const port = command.at(-1)
-  const isThere = async () =>
-    (await mustRun('ip', 'netns', 'exec', name, 'ss', '-Hltn', `sport = :${port}`)) !== ''
-  for (let attempt = 0; !(await isThere()); attempt++)
-    if (attempt === 200) throw new Error(`${command.join(' ')} does not listen`)
-}
-
 async function measure(
   subjects: readonly Subject[],
   { rounds, echo }: { rounds: number; echo: string },
@@ -187,19 +130,10 @@ async function measure(
   }
 }
 
-/**
- * Where a program runs makes more of a difference than what is compared here. Servers and those who ask for round trips
- * share a CPU, streams have one for each end. They come before what else the machine does.
- */
-function onCpu(number: 0 | 1): string[] {
-  const cpu = Math.min(number, availableParallelism() - 1)
-  return ['nice', '-n', '-20', 'taskset', '--cpu-list', String(cpu)]
-}
-
 async function streamOnce({ from, address, portOf }: Route): Promise<number> {
   const port = String(portOf(STREAM_PORT))
   const client = ['iperf3', '--client', address, '--port', port, '--bytes', STREAM_BYTES, '--json']
-  const report = JSON.parse(await mustRun('ip', 'netns', 'exec', from.name, ...onCpu(1), ...client)) as {
+  const report = JSON.parse(await ask(from, 1, ...client)) as {
     end: { sum_received: { bits_per_second: number } }
   }
   return report.end.sum_received.bits_per_second
@@ -207,7 +141,7 @@ async function streamOnce({ from, address, portOf }: Route): Promise<number> {
 
 async function tripOnce({ from, address, portOf }: Route, echo: string): Promise<number> {
   const client = [echo, 'ask', address, String(portOf(ECHO_PORT)), String(ROUND_TRIPS)]
-  return Number((await mustRun('ip', 'netns', 'exec', from.name, ...onCpu(0), ...client)).split(' ')[0])
+  return Number((await ask(from, 0, ...client)).split(' ')[0])
 }
 
 /** @returns whether ours is nowhere below the goal */

@@ -1,8 +1,9 @@
-// One byte there and one back, over TCP: what a request and its answer take. A program of bench/datapath.ts, compiled
-// when it runs; in JavaScript the event loop would take longer than the way through the kernel that is measured.
+// What TCP takes: one byte there and one back, or a new connection. A program of bench/datapath.ts and bench/hostport.ts,
+// compiled when they run; in JavaScript the event loop would take longer than the way through the kernel that is measured.
 //
 //   round-trip serve PORT                     echoes to one caller after the other, until it is ended
 //   round-trip ask ADDRESS PORT COUNT         prints the times of COUNT round trips in nanoseconds: median, 99th percentile
+//   round-trip connect ADDRESS PORT COUNT     of COUNT connections, each from its SYN to the answer
 
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -49,19 +50,47 @@ static long long now(void) {
   return time.tv_sec * 1000000000LL + time.tv_nsec;
 }
 
-static void ask(const char *address, const char *port, int count) {
+static struct addrinfo *find(const char *address, const char *port) {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST}, *found;
-  if (count < 1 || getaddrinfo(address, port, &hints, &found) != 0) die("address");
-  int fd = socket(found->ai_family, SOCK_STREAM, 0);
-  if (connect(fd, found->ai_addr, found->ai_addrlen) < 0) die("connect");
-  no_delay(fd);
-  long long *times = calloc(count, sizeof *times);
+  if (getaddrinfo(address, port, &hints, &found) != 0) die("address");
+  return found;
+}
+
+static int open_socket(const struct addrinfo *to) {
+  int fd = socket(to->ai_family, SOCK_STREAM, 0);
+  if (fd < 0) die("socket");
+  return fd;
+}
+
+static long long round_trip(int fd) {
+  char byte = 0;
+  long long start = now();
+  if (write(fd, &byte, 1) != 1 || read(fd, &byte, 1) != 1) die("round trip");
+  return now() - start;
+}
+
+static long long connection(const struct addrinfo *to) {
+  // A reset leaves no TIME_WAIT behind, so that ports do not run out.
+  struct linger reset = {.l_onoff = 1};
+  int fd = open_socket(to);
+  long long start = now();
+  if (connect(fd, to->ai_addr, to->ai_addrlen) < 0) die("connect");
+  long long time = now() - start;
+  round_trip(fd); // the server has it: its queue never fills
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  close(fd);
+  return time;
+}
+
+static void print_times(const struct addrinfo *to, int count, int is_connection) {
+  long long *times = calloc(count < 1 ? 1 : count, sizeof *times);
   if (times == NULL) die("memory");
+  int fd = open_socket(to);
+  if (!is_connection && connect(fd, to->ai_addr, to->ai_addrlen) < 0) die("connect");
+  no_delay(fd);
   for (int i = -count / 10; i < count; i++) { // the first ones warm up
-    char byte = 0;
-    long long start = now();
-    if (write(fd, &byte, 1) != 1 || read(fd, &byte, 1) != 1) die("round trip");
-    if (i >= 0) times[i] = now() - start;
+    long long time = is_connection ? connection(to) : round_trip(fd);
+    if (i >= 0) times[i] = time;
   }
   qsort(times, count, sizeof *times, compare);
   printf("%lld %lld\n", times[count / 2], times[count * 99LL / 100]);
@@ -69,7 +98,8 @@ static void ask(const char *address, const char *port, int count) {
 
 int main(int argc, char **argv) {
   if (argc == 3 && strcmp(argv[1], "serve") == 0) serve(argv[2]);
-  else if (argc == 5 && strcmp(argv[1], "ask") == 0) ask(argv[2], argv[3], atoi(argv[4]));
+  else if (argc == 5 && strcmp(argv[1], "ask") == 0) print_times(find(argv[2], argv[3]), atoi(argv[4]), 0);
+  else if (argc == 5 && strcmp(argv[1], "connect") == 0) print_times(find(argv[2], argv[3]), atoi(argv[4]), 1);
   else return 2;
   return 0;
 }

@@ -242,18 +242,35 @@ async function refusedWhenTaken(world: World): Promise<void> {
 /** Without the guard route_localnet opens it to the pods of the bridge (plugins#729). */
 async function loopbackStaysClosed(world: World): Promise<void> {
   const { stage, pods, attach, detach } = world
-  const chained = await attach(pods[0], withPorts([mapping()]))
-  await stage.sh(
-    `echo 1 >/proc/sys/net/ipv4/conf/eth0/route_localnet; ip route del local 127.0.0.0/8 dev lo table local
-     ip route del local 127.0.0.1 dev lo table local; ip route add 127.0.0.1 via 10.1.0.1`,
-    pods[0],
-  )
+  const forTheNode = [mapping({ hostPort: 18081, hostIP: '127.0.0.1' })]
+  const chained = await attach(pods[0], withPorts([mapping(), ...forTheNode]))
+  const neighbour = await attach(pods[1], withPorts([]))
+  for (const pod of [pods[0], pods[1]])
+    await stage.sh(
+      `echo 1 >/proc/sys/net/ipv4/conf/eth0/route_localnet
+       ip address del 127.0.0.1/8 dev lo; ip route add 127.0.0.1 via 10.1.0.1`,
+      pod,
+    )
   await ask(world, {
     'the node itself': [[stage.node, '127.0.0.1', POD_PORT], 'node sees 127.0.0.1'],
     'the pod': [[pods[0], '127.0.0.1', POD_PORT], 'no answer'],
+    'the pod over UDP': [[pods[0], '127.0.0.1', POD_PORT, 'udp'], 'no answer'],
     'the node by its port': [[stage.node, '127.0.0.1', HOST_PORT], 'pod1 sees 10.1.0.1'],
+    'the node by a port of 127.0.0.1': [[stage.node, '127.0.0.1', 18081], 'pod1 sees 10.1.0.1'],
+    'a neighbour by a port of 127.0.0.1': [[pods[1], '127.0.0.1', 18081], 'no answer'],
   })
-  await detach(chained)
+  await stage.sh(`nft -f - <<'END'
+    table ip other {
+      chain prerouting { type nat hook prerouting priority -100; tcp dport 18082 dnat to 127.0.0.1:${POD_PORT}; }
+      chain untracked { type filter hook prerouting priority -300; ip daddr 127.0.0.1 udp dport ${POD_PORT} notrack; }
+    }
+END`)
+  await ask(world, {
+    'the pod, when nobody follows connections': [[pods[0], '127.0.0.1', POD_PORT, 'udp'], 'no answer'],
+    'the pod, where somebody else translates': [[pods[0], NODE[4], 18082], `node sees ${addressOf(chained)}`],
+  })
+  await stage.sh('nft delete table ip other')
+  await detach(chained, neighbour)
 }
 
 async function flushed(world: World): Promise<void> {

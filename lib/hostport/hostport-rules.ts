@@ -16,19 +16,25 @@
 //       (the same for IPv6)
 //       meta mark set meta mark & 0xffffdfff
 //     }
-//     chain hostport_prerouting  { type nat hook prerouting priority -99;  fib daddr type local jump hostports }
+//     chain hostport_prerouting {
+//       type nat hook prerouting priority -99
+//       ip daddr 127.0.0.0/8 iifname != "lo" drop
+//       fib daddr type local jump hostports
+//     }
 //     chain hostport_output      { type nat hook output priority -99;      fib daddr type local jump hostports }
 //     chain hostport_postrouting { type nat hook postrouting priority srcnat
 //       meta mark & 0x00002000 == 0x00002000 ip daddr vmap @hostport_masquerade_ipv4
 //       (the same for IPv6) }
 //     chain hostport_from_10.1.0.0_24 { ip saddr 10.1.0.0/24 masquerade;  ip saddr 127.0.0.0/8 masquerade }
 //     chain hostport_from_any { masquerade }
-//     chain hostport_loopback { type filter hook prerouting priority raw;  iifname != "lo" ip daddr 127.0.0.0/8 drop }
+//     chain hostport_input { type filter hook input priority filter
+//       ip daddr 127.0.0.0/8 iifname != "lo" goto hostport_to_loopback }
+//     chain hostport_to_loopback { ct status snat,dnat return;  drop }
 //   }
 
 import type { Family } from '../ip/address.ts'
 import { Prefix } from '../ip/prefix.ts'
-import { type NftChain, PRIORITY } from '../nftables/chain.ts'
+import { type NftChain, type NftHook, PRIORITY } from '../nftables/chain.ts'
 import { daddr, dport, iifname, l4proto, saddr } from '../nftables/field.ts'
 import type { ChainLayout, Layout } from '../nftables/layout.ts'
 import { FAMILIES, podwireTable } from '../nftables/masquerade-rules.ts'
@@ -94,13 +100,20 @@ export const ALL_MAPS: readonly NftMap[] = FAMILIES.flatMap((family) => Object.v
 const hostports: NftChain = { table: podwireTable, name: 'hostports' }
 const fromAny: NftChain = { table: podwireTable, name: 'hostport_from_any' }
 
-function natHook(hook: 'prerouting' | 'output' | 'postrouting', priority: number): NftChain {
-  const base = { type: 'nat', hook, priority, policy: 'accept' } as const
-  return { table: podwireTable, name: `hostport_${hook}`, base }
+function hooked(type: 'nat' | 'filter', hook: NftHook, priority: number): NftChain {
+  return { table: podwireTable, name: `hostport_${hook}`, base: { type, hook, priority, policy: 'accept' } }
 }
 
 /** To an address of the node: what only passes through is nobody's port here (CVE-2025-67499). */
-const toUs = [[s.fibType('daddr', 'local'), s.jump(hostports)]]
+const toUs = [s.fibType('daddr', 'local'), s.jump(hostports)]
+
+/**
+ * With route_localnet the kernel lets neighbours send to 127.0.0.1 (CVE-2020-8558). It is their connections that are
+ * dropped, once each, before they are translated; and where nothing else passes, at the hook input, what belongs to no
+ * connection. A chain that every packet meets would take a round trip a twentieth of its time.
+ */
+const byWireToLoopback = [s.equals(daddr(4), LOOPBACK), s.notEquals(iifname, '"lo"')]
+const toLoopback: NftChain = { table: podwireTable, name: 'hostport_to_loopback' }
 
 const SHARED: readonly ChainLayout[] = [
   {
@@ -120,26 +133,19 @@ const SHARED: readonly ChainLayout[] = [
       [s.clearMark(CAME_BY_HOSTPORT)],
     ],
   },
-  { chain: natHook('prerouting', AFTER_OTHERS), bodies: toUs },
-  { chain: natHook('output', AFTER_OTHERS), bodies: toUs },
+  { chain: hooked('nat', 'prerouting', AFTER_OTHERS), bodies: [[...byWireToLoopback, s.drop], toUs] },
+  { chain: hooked('nat', 'output', AFTER_OTHERS), bodies: [toUs] },
   {
-    chain: natHook('postrouting', PRIORITY.srcnat),
+    chain: hooked('nat', 'postrouting', PRIORITY.srcnat),
     bodies: FAMILIES.map((family) => [
       s.hasMark(CAME_BY_HOSTPORT),
       s.verdictMap([daddr(family)], hostportMaps[family].masquerade),
     ]),
   },
   { chain: fromAny, bodies: [[s.masquerade]] },
-  {
-    // With route_localnet the kernel lets neighbours send to 127.0.0.1. Before the answers to our own are translated
-    // back to it.
-    chain: {
-      table: podwireTable,
-      name: 'hostport_loopback',
-      base: { type: 'filter', hook: 'prerouting', priority: PRIORITY.raw, policy: 'accept' },
-    },
-    bodies: [[s.notEquals(iifname, '"lo"'), s.equals(daddr(4), LOOPBACK), s.drop]],
-  },
+  { chain: hooked('filter', 'input', PRIORITY.filter), bodies: [[...byWireToLoopback, s.goto(toLoopback)]] },
+  // Answers to the node itself have 127.0.0.1 again by now, as has what somebody else sends there on purpose.
+  { chain: toLoopback, bodies: [[s.ctStatus('snat', 'dnat'), s.returnVerdict], [s.drop]] },
 ]
 
 const FROM_PREFIX = 'hostport_from_'

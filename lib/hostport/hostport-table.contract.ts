@@ -109,6 +109,7 @@ const AFTER_WEB = `table inet podwire {
 
 	chain hostport_prerouting {
 		type nat hook prerouting priority -99; policy accept;
+		ip daddr 127.0.0.0/8 iifname != "lo" drop
 		fib daddr type local jump hostports
 	}
 
@@ -127,9 +128,14 @@ const AFTER_WEB = `table inet podwire {
 		masquerade
 	}
 
-	chain hostport_loopback {
-		type filter hook prerouting priority -300; policy accept;
-		iifname != "lo" ip daddr 127.0.0.0/8 drop
+	chain hostport_input {
+		type filter hook input priority 0; policy accept;
+		ip daddr 127.0.0.0/8 iifname != "lo" goto hostport_to_loopback
+	}
+
+	chain hostport_to_loopback {
+		ct status snat,dnat return
+		drop
 	}
 
 	chain hostport_from_10.1.0.0_24 {
@@ -160,7 +166,8 @@ const DAMAGES: readonly {
       'chain inet podwire hostport_output: missing',
       'chain inet podwire hostport_postrouting: missing',
       'chain inet podwire hostport_from_any: missing',
-      'chain inet podwire hostport_loopback: missing',
+      'chain inet podwire hostport_input: missing',
+      'chain inet podwire hostport_to_loopback: missing',
       'chain inet podwire hostport_from_10.1.0.0_24: missing',
       'chain inet podwire hostport_from_fd00--_64: missing',
       'element inet podwire hostport_masquerade_ipv4 { 10.1.0.5 }: missing',
@@ -174,7 +181,7 @@ const DAMAGES: readonly {
     name: 'the rules of a chain are gone',
     operations: [{ verb: 'flush', chain: chain('hostport_prerouting') }],
     differences: [
-      'chain inet podwire hostport_prerouting: no rule "fib daddr type local jump hostports" in its place',
+      String.raw`chain inet podwire hostport_prerouting: no rule "ip daddr 127.0.0.0/8 iifname != \"lo\" drop" in its place`,
     ],
   },
   {

@@ -147,22 +147,23 @@ const CT_STATUS = { snat: 16, dnat: 32 } as const
 
 /** `ct state established,related`: one of them. */
 export function ctState(...states: (keyof typeof CT_STATES)[]): NftStatement {
-  return anyCtBit(
-    'state',
-    states.join(','),
-    states.reduce((bits, state) => bits | CT_STATES[state], 0),
-  )
+  return anyCtBit('state', states, CT_STATES)
 }
 
-/** `ct status dnat` */
-export function ctStatus(status: keyof typeof CT_STATUS): NftStatement {
-  return anyCtBit('status', status, CT_STATUS[status])
+/** `ct status snat,dnat`: one of them */
+export function ctStatus(...statuses: (keyof typeof CT_STATUS)[]): NftStatement {
+  return anyCtBit('status', statuses, CT_STATUS)
 }
 
-function anyCtBit(key: 'state' | 'status', words: string, bits: number): NftStatement {
+function anyCtBit<Word extends string>(
+  key: 'state' | 'status',
+  words: readonly Word[],
+  numbers: Readonly<Record<Word, number>>,
+): NftStatement {
+  const bits = words.reduce((all, word) => all | numbers[word], 0)
   const none = new Uint8Array(4)
   return {
-    text: `ct ${key} ${words}`,
+    text: `ct ${key} ${words.join(',')}`,
     requires: [],
     expressions: [loadCt(key), bitwise(hostU32(bits)), compare('neq', none)],
   }

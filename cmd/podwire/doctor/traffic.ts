@@ -137,7 +137,7 @@ const reversePath: Examination = {
 }
 
 /** Of cni-portmap's (lib/hostport/hostport-rules.ts): drops what others send to 127.0.0.1. */
-const LOOPBACK_GUARD = 'hostport_loopback'
+const LOOPBACK_GUARD = 'hostport_input'
 
 /** Pods could reach what listens on the node's loopback alone (CVE-2020-8558). */
 const routeLocalnet: Examination = {
