@@ -3,7 +3,7 @@
  * every function is one system call, or one socket's options; policy lives in TypeScript.
  *
  * setns(2), unshare(2), flock(2), F_OFD_SETLK of fcntl(2), setsockopt(2), send(2) and recv(2) on a netlink socket, _exit(2); and a
- * netlink conversation on a thread of its own, for what the kernel takes long to answer. malloc_trim(3).
+ * netlink conversation on a thread of its own, for what the kernel takes long to answer. malloc_trim(3); V8's flags.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -518,6 +518,26 @@ static napi_value addon_trim_memory(napi_env env, napi_callback_info info)
 	return promise;
 }
 
+/* V8's own, of the executable that loads this; absent from other runtimes than Node.js. */
+extern void v8_set_flags(const char *flags) __asm__("_ZN2v82V818SetFlagsFromStringEPKc") __attribute__((weak));
+
+/* setV8Flags(flags): node:v8 has it as well, and takes milliseconds to load. */
+static napi_value addon_set_v8_flags(napi_env env, napi_callback_info info)
+{
+	char flags[256];
+	napi_value text;
+	size_t argc = 1, length;
+
+	napi_get_cb_info(env, info, &argc, &text, NULL, NULL);
+	if (argc < 1 || napi_get_value_string_utf8(env, text, flags, sizeof flags, &length) != napi_ok) {
+		napi_throw_type_error(env, NULL, "a string is needed");
+		return NULL;
+	}
+	if (v8_set_flags)
+		v8_set_flags(flags);
+	return NULL;
+}
+
 /* exit(status): leaves at once. Node's own way out takes milliseconds to free what the kernel frees anyway. */
 static napi_value addon_exit(napi_env env, napi_callback_info info)
 {
@@ -550,6 +570,7 @@ NAPI_MODULE_INIT()
 		{ "receive", addon_receive },
 		{ "converse", addon_converse },
 		{ "trimMemory", addon_trim_memory },
+		{ "setV8Flags", addon_set_v8_flags },
 		{ "exit", addon_exit },
 		{ "abort", addon_abort },
 	};

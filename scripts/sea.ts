@@ -13,12 +13,19 @@ export const NODE_PACKAGE = `node_modules/node-linux-${process.arch}`
 const POSTJECT = 'node_modules/postject/dist/cli.js'
 const SENTINEL = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2'
 
-/**
- * What is young takes 2 MiB twice from the start, and never 16: a daemon that has served some thousand calls is 14 MiB
- * smaller, a process for one call collects garbage once less, and no call takes longer. A code cache is only taken by a
- * V8 that has the flags it was made with.
+/** What is young takes 2 MiB twice from the start, and never 16: a daemon that has served some thousand calls is 14 MiB
+ * smaller, a process for one call collects garbage once less, and no call takes longer.
  */
-export const V8_FLAGS: readonly string[] = ['--min-semi-space-size=2', '--max-semi-space-size=2']
+const HEAP_FLAGS = ['--min-semi-space-size=2', '--max-semi-space-size=2']
+
+/**
+ * From the start until `START_OVER`. Without it V8 draws secrets for its hashes and computes anew all that are in its
+ * snapshot: 10 of 33 ms that Node.js takes to start. What may be hashed is bounded (docs/adr/0011-start.md).
+ */
+export const START_FLAGS: readonly string[] = ['--no-rehash-snapshot', ...HEAP_FLAGS]
+
+/** What start.ts sets when V8 has started. A code cache is only taken by a V8 that has the flags it was made with. */
+export const START_OVER = '--rehash-snapshot'
 
 export interface Executable {
   readonly output: string
@@ -62,7 +69,7 @@ function inject(work: string, node: string, { output, script, assets }: Executab
   ]
   writeFileSync(main, script)
   writeFileSync(config, JSON.stringify(seaConfig(main, blob, assets), null, 2))
-  run(process.execPath, [...V8_FLAGS, '--experimental-sea-config', config])
+  run(process.execPath, [...START_FLAGS, '--experimental-sea-config', config])
   mkdirSync(dirname(output), { recursive: true })
   const temporary = `${output}.new`
   rmSync(temporary, { force: true })
@@ -78,7 +85,7 @@ function seaConfig(main: string, output: string, assets: Readonly<Record<string,
     output,
     disableExperimentalSEAWarning: true,
     useCodeCache: true,
-    execArgv: V8_FLAGS,
+    execArgv: START_FLAGS,
     execArgvExtension: 'none', // a plugin runs as root in whatever environment: NODE_OPTIONS is not for it
     assets,
   }

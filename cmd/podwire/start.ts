@@ -13,6 +13,9 @@ import { version } from './version.ts'
 /** Put in by scripts/bundle.ts: of each module that is asked for by name its pack, and its name in there. */
 declare const PODWIRE_MODULES: Readonly<Record<string, readonly [pack: string, name: string]>>
 
+/** Put in by scripts/bundle.ts, from scripts/sea.ts. */
+declare const PODWIRE_START_OVER: string
+
 const MODULE = 'module:'
 const FIRST_PACK = 'attach'
 
@@ -21,6 +24,7 @@ async function start(): Promise<void> {
   const plugin = findPlugin(name)
   const { CNI_COMMAND: command = '' } = process.env
   if (plugin === undefined || process.argv[2] === 'daemon' || (command !== '' && command !== 'VERSION')) {
+    endStart()
     openPack(FIRST_PACK) // main.ts is in it, and begins
     return
   }
@@ -33,6 +37,19 @@ async function start(): Promise<void> {
   )
   await writeAll(2, stderr)
   process.exit((await writeAll(1, stdout)) ? exitStatus : 1)
+}
+
+/**
+ * Takes back the flag with which V8 starts faster: the code caches of Node.js itself and those of the packs were made
+ * without it, and are not taken with it. Where the addon cannot be loaded, what needs it says so later.
+ */
+function endStart(): void {
+  const native = requireModule('module:lib/native/native.ts') as typeof import('../../lib/native/native.ts')
+  try {
+    native.loadNative().setV8Flags(PODWIRE_START_OVER)
+  } catch {
+    // All is compiled, then.
+  }
 }
 
 type Require = (id: string) => unknown

@@ -82,22 +82,35 @@ function validateIfname(value: string): void {
     throw invalid('interface name is too long', details)
   }
   if (value === '.' || value === '..') throw invalid('interface name is . or ..')
-  if (/[/:\p{White_Space}]/u.test(value)) {
+  if (SEPARATORS.test(value)) {
     throw invalid('interface name contains / or : or whitespace characters')
   }
-  if (UNNAMEABLE.test(value)) throw invalid('interface name contains % or control characters')
+  if (isUnnameable(value)) throw invalid('interface name contains % or control characters')
 }
+
+/** Upstream's, with Unicode's white space: a class by name (`\p{White_Space}`) takes a third of a millisecond to compile. */
+const SEPARATORS = /[/:\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/
 
 /**
  * Upstream takes these. The kernel makes a name of its own of one with a % (dev_alloc_name of net/core/dev.c), by which
  * nobody finds the link again; and a control character in a name reaches the terminal of whoever looks.
  */
-const UNNAMEABLE = /[%\p{Cc}]/u
+function isUnnameable(name: string): boolean {
+  for (let at = 0; at < name.length; at++) {
+    const code = name.charCodeAt(at)
+    if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return true
+  }
+  return name.includes('%')
+}
 
 /** Whether a link can be made under this name. */
 export function isIfname(name: string): boolean {
   return (
-    /^[^\s/:%\p{Cc}]+$/u.test(name) && Buffer.byteLength(name) <= MAX_IFNAME_BYTES && !/^\.\.?$/.test(name)
+    name !== '' &&
+    !/[\s/:]/.test(name) &&
+    !isUnnameable(name) &&
+    Buffer.byteLength(name) <= MAX_IFNAME_BYTES &&
+    !/^\.\.?$/.test(name)
   )
 }
 

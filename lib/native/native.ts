@@ -50,6 +50,8 @@ export interface Native {
   converse(protocol: number, datagram: Uint8Array): Promise<readonly Uint8Array[] | number>
   /** Gives the kernel back what malloc(3) keeps free, on another thread. */
   trimMemory(): Promise<void>
+  /** As `setFlagsFromString` of node:v8, which takes milliseconds to load. */
+  setV8Flags(flags: string): void
   /** _exit(2): no handlers, no flushing. */
   exit(status: number): never
   abort(): never
