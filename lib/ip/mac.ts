@@ -10,6 +10,8 @@ export type MacAddress = string & { readonly [brand]: 'MacAddress' }
 const SEPARATED = /^[0-9a-f]{2}([:-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}$/
 const DOTTED = /^[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}$/
 
+const OCTETS = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, '0'))
+
 /** Takes `aa:bb:cc:dd:ee:ff`, `aa-bb-…` and `aabb.ccdd.eeff`, in any case. @throws AddressError */
 export function parseMac(text: string): MacAddress {
   const lower = text.toLowerCase()
@@ -20,11 +22,15 @@ export function parseMac(text: string): MacAddress {
 /** @param bytes  six octets; anything else (a tunnel's address, none) is no MAC: RangeError */
 export function macFromBytes(bytes: Uint8Array): MacAddress {
   if (bytes.length !== 6) throw new RangeError(`${bytes.length} bytes are no MAC address`)
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':') as MacAddress
+  let text = ''
+  for (const byte of bytes) text += text === '' ? OCTETS[byte] : `:${OCTETS[byte]}`
+  return text as MacAddress
 }
 
 export function macToBytes(mac: MacAddress): Uint8Array {
-  return Uint8Array.from(mac.split(':'), (octet) => Number.parseInt(octet, 16))
+  const bytes = new Uint8Array(6)
+  for (let i = 0; i < 6; i++) bytes[i] = Number.parseInt(mac.slice(3 * i, 3 * i + 2), 16)
+  return bytes
 }
 
 /**

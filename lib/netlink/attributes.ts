@@ -53,7 +53,7 @@ export function nested<T extends AttributeTable>(table: () => T): AttributeForm<
     nested: true,
     table,
     write: (writer, value) => writeAttributes(writer, table(), value),
-    read: (bytes) => readAttributes(bytes, table()),
+    read: (bytes, isWhole) => readAttributes(bytes, table(), isWhole),
   }
 }
 
@@ -71,9 +71,9 @@ export function nestedMessage<H, T extends AttributeTable>(
       header.write(writer, value.header)
       writeAttributes(writer, table(), value.attributes)
     },
-    read: (bytes) => ({
+    read: (bytes, isWhole) => ({
       header: header.read(bytes),
-      attributes: readAttributes(bytes.subarray(header.size), table()),
+      attributes: readAttributes(bytes.subarray(header.size), table(), isWhole),
     }),
   }
 }
@@ -101,13 +101,13 @@ export function sequence<H, T extends AttributeTable>(
         writer.bytes(inner.finish())
       }
     },
-    read(bytes) {
+    read(bytes, isWhole) {
       const values: { header: H; attributes: Attributes<T> }[] = []
       for (let rest = bytes; rest.length > 0; ) {
         const value = header.read(rest)
         const size = Number(value[length])
         if (size < header.size || size > rest.length) throw new RangeError(`${size} bytes of ${rest.length}`)
-        const attributes = readAttributes(rest.subarray(header.size, size), table())
+        const attributes = readAttributes(rest.subarray(header.size, size), table(), isWhole)
         values.push({ header: value, attributes })
         rest = rest.subarray((size + 3) & ~3)
       }
@@ -122,7 +122,7 @@ export function repeated<T>(form: AttributeForm<T>): AttributeForm<T[]> {
     ...(form as unknown as AttributeForm<T[]>),
     repeated: true,
     write: (writer, value) => form.write(writer, value as T),
-    read: (bytes) => form.read(bytes) as unknown as T[],
+    read: (bytes, isWhole) => form.read(bytes, isWhole) as unknown as T[],
   }
 }
 
@@ -138,14 +138,15 @@ export function selected<T>(
     write() {
       throw new RangeError(`no form for this ${sibling}`)
     },
-    read: (bytes) => Uint8Array.from(bytes) as T,
+    read: (bytes) => new Uint8Array(bytes) as T,
   }
 }
 
 /** @throws RangeError when a value does not fit its form, or an attribute is longer than 64 KiB */
 export function writeAttributes(writer: ByteWriter, table: AttributeTable, values: Readonly<object>): void {
   const given = values as Readonly<Record<string, unknown>>
-  for (const [name, value] of Object.entries(given)) {
+  for (const name of Object.keys(given)) {
+    const value = given[name]
     if (value === undefined) continue
     if (name === 'unknown') {
       for (const { type, data } of value as UnknownAttribute[]) writeRaw(writer, type, data)
@@ -153,22 +154,22 @@ export function writeAttributes(writer: ByteWriter, table: AttributeTable, value
     }
     const entry = table[name]
     if (entry === undefined) throw new RangeError(`no attribute ${name} in this table`)
-    writeEntry(writer, entry as AttributeEntry, given, value)
+    const [type, form] = entry as AttributeEntry
+    const chosen = form.select?.(given) ?? form
+    if (!form.repeated) writeAttribute(writer, type, chosen, value)
+    else for (const single of value as unknown[]) writeAttribute(writer, type, chosen, single)
   }
 }
 
-function writeEntry(
+function writeAttribute(
   writer: ByteWriter,
-  [type, form]: AttributeEntry,
-  siblings: Readonly<Record<string, unknown>>,
+  type: number,
+  form: AttributeForm<unknown>,
   value: unknown,
 ): void {
-  const chosen = form.select?.(siblings) ?? form
-  for (const single of form.repeated ? (value as unknown[]) : [value]) {
-    const start = writer.skip(HEADER_BYTES)
-    chosen.write(writer, single)
-    writeHeader(writer, start, chosen.nested ? type | NLA_F_NESTED : type)
-  }
+  const start = writer.skip(HEADER_BYTES)
+  form.write(writer, value)
+  writeHeader(writer, start, form.nested ? type | NLA_F_NESTED : type)
 }
 
 function writeRaw(writer: ByteWriter, type: number, data: Uint8Array): void {
@@ -196,48 +197,82 @@ export interface RawAttribute {
 
 /** @throws RangeError when a length runs past the end or is shorter than a header */
 export function* walkAttributes(bytes: Uint8Array): Generator<RawAttribute> {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  let offset = 0
-  while (bytes.length - offset >= HEADER_BYTES) {
-    const length = view.getUint16(offset, true)
-    if (length < HEADER_BYTES || offset + length > bytes.length) {
-      throw new RangeError(`attribute of ${length} bytes at offset ${offset} of ${bytes.length}`)
-    }
-    const type = view.getUint16(offset + 2, true)
-    yield { type, data: bytes.subarray(offset + HEADER_BYTES, offset + length), offset }
+  for (let offset = 0; bytes.length - offset >= HEADER_BYTES; ) {
+    const length = lengthAt(bytes, offset)
+    const data = bytes.subarray(offset + HEADER_BYTES, offset + length)
+    yield { type: u16At(bytes, offset + 2), data, offset }
     offset += (length + 3) & ~3
   }
 }
 
-const namesByType = new WeakMap<AttributeTable, Map<number, string>>()
+/** Of the attribute at an offset, its header included. */
+function lengthAt(bytes: Uint8Array, offset: number): number {
+  const length = u16At(bytes, offset)
+  if (length < HEADER_BYTES || offset + length > bytes.length) {
+    throw new RangeError(`attribute of ${length} bytes at offset ${offset} of ${bytes.length}`)
+  }
+  return length
+}
+
+function u16At(bytes: Uint8Array, offset: number): number {
+  return (bytes[offset] as number) | ((bytes[offset + 1] as number) << 8)
+}
+
+interface NamedForm {
+  readonly name: string
+  readonly form: AttributeForm<unknown>
+}
+
+const formsOfTables = new WeakMap<AttributeTable, (NamedForm | undefined)[]>()
+
+/** By their numbers, so that a reader need not look for names. */
+function formsOf(table: AttributeTable): (NamedForm | undefined)[] {
+  let forms = formsOfTables.get(table)
+  if (forms === undefined) {
+    forms = []
+    for (const [name, [type, form]] of Object.entries(table))
+      forms[type] = { name, form: form as AttributeForm<unknown> }
+    formsOfTables.set(table, forms)
+  }
+  return forms
+}
 
 /** The name of an attribute number in a table. */
 export function attributeName(table: AttributeTable, type: number): string | undefined {
-  let names = namesByType.get(table)
-  if (names === undefined) {
-    names = new Map(Object.entries(table).map(([name, [number]]) => [number, name]))
-    namesByType.set(table, names)
-  }
-  return names.get(type & NLA_TYPE_MASK)
+  return formsOf(table)[type & NLA_TYPE_MASK]?.name
 }
 
-export function readAttributes<T extends AttributeTable>(bytes: Uint8Array, table: T): Attributes<T> {
+/**
+ * @param isWhole  with what the table does not know, in `unknown`: most of a link's message is that
+ * @throws RangeError when the bytes are no attributes, or a value does not fit its form
+ */
+export function readAttributes<T extends AttributeTable>(
+  bytes: Uint8Array,
+  table: T,
+  isWhole = true,
+): Attributes<T> {
+  const forms = formsOf(table)
   const values: Record<string, unknown> = {}
   const unknown: UnknownAttribute[] = []
   // What depends on a sibling is read last: the kernel does not promise an order.
-  const dependent: [name: string, form: AttributeForm<unknown>, data: Uint8Array, type: number][] = []
-  for (const { type, data } of walkAttributes(bytes)) {
-    const name = attributeName(table, type)
-    const form =
-      name === undefined ? undefined : ((table[name] as AttributeEntry)[1] as AttributeForm<unknown>)
-    if (name === undefined || form === undefined) unknown.push({ type, data: Uint8Array.from(data) })
-    else if (form.select) dependent.push([name, form, data, type])
-    else store(values, name, form, data)
+  const dependent: [type: number, known: NamedForm, data: Uint8Array][] = []
+  for (let offset = 0; bytes.length - offset >= HEADER_BYTES; ) {
+    const length = lengthAt(bytes, offset)
+    const type = u16At(bytes, offset + 2)
+    const known = forms[type & NLA_TYPE_MASK]
+    if (known !== undefined) {
+      const data = bytes.subarray(offset + HEADER_BYTES, offset + length)
+      if (known.form.select === undefined) store(values, known.name, known.form, data, isWhole)
+      else dependent.push([type, known, data])
+    } else if (isWhole) {
+      unknown.push({ type, data: new Uint8Array(bytes.subarray(offset + HEADER_BYTES, offset + length)) })
+    }
+    offset += (length + 3) & ~3
   }
-  for (const [name, form, data, type] of dependent) {
+  for (const [type, { name, form }, data] of dependent) {
     const chosen = form.select?.(values)
-    if (chosen) store(values, name, chosen, data)
-    else unknown.push({ type, data: Uint8Array.from(data) })
+    if (chosen) store(values, name, chosen, data, isWhole)
+    else if (isWhole) unknown.push({ type, data: new Uint8Array(data) })
   }
   if (unknown.length > 0) values['unknown'] = unknown
   return values as Attributes<T>
@@ -248,10 +283,11 @@ function store(
   name: string,
   form: AttributeForm<unknown>,
   data: Uint8Array,
+  isWhole: boolean,
 ): void {
   let value: unknown
   try {
-    value = form.read(data)
+    value = form.read(data, isWhole)
   } catch (cause) {
     throw new RangeError(`${name}: ${cause instanceof Error ? cause.message : cause}`, { cause })
   }

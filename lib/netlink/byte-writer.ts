@@ -1,11 +1,20 @@
 // A buffer that grows while a message is written into it.
 
-const INITIAL_BYTES = 256
+const INITIAL_BYTES = 4096
+
+/** Of a writer that has finished, for the next: zero bytes throughout. */
+let spare: Uint8Array<ArrayBuffer> | undefined
 
 export class ByteWriter {
-  #bytes = new Uint8Array(INITIAL_BYTES)
-  #view = new DataView(this.#bytes.buffer)
+  #bytes: Uint8Array<ArrayBuffer>
+  #view: DataView
   #length = 0
+
+  constructor() {
+    this.#bytes = spare ?? new Uint8Array(INITIAL_BYTES)
+    this.#view = new DataView(this.#bytes.buffer)
+    spare = undefined
+  }
 
   get length(): number {
     return this.#length
@@ -34,8 +43,11 @@ export class ByteWriter {
     this.skip((4 - (this.#length & 3)) & 3)
   }
 
+  /** Nothing may be written after it. */
   finish(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length)
+    const written = this.#bytes.slice(0, this.#length)
+    if (this.#bytes.length === INITIAL_BYTES) spare = this.#bytes.fill(0, 0, this.#length)
+    return written
   }
 
   #grow(): void {

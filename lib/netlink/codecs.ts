@@ -11,23 +11,26 @@ export interface Codec<T> {
   readonly size?: number
   /** @throws RangeError when the value does not fit */
   write(writer: ByteWriter, value: T): void
-  /** @throws RangeError when the bytes cannot be this value */
-  read(bytes: Uint8Array): T
+  /**
+   * @param isWhole  of attributes inside: also those that nothing is known of
+   * @throws RangeError when the bytes cannot be this value
+   */
+  read(bytes: Uint8Array, isWhole?: boolean): T
   /** In words, for the trace, where the plain value says too little. */
   format?(value: T): string
 }
 
-function view(bytes: Uint8Array, size: number, name: string): DataView {
-  if (bytes.length < size) throw new RangeError(`${bytes.length} bytes are too short for ${name}`)
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+export interface IntegerCodec<T = number> extends Codec<T> {
+  readonly size: number
+  /** Of bytes that are long enough. */
+  readAt(bytes: Uint8Array, offset: number): T
 }
 
-export type IntegerCodec<T = number> = Codec<T> & { readonly size: number }
-
+/** Bytes by arithmetic: to make a DataView of an attribute takes longer than to read it. */
 function integer<T extends number | bigint>(
   name: string,
   size: number,
-  get: (view: DataView) => T,
+  readAt: (bytes: Uint8Array, offset: number) => T,
   set: (view: DataView, offset: number, value: T) => void,
 ): IntegerCodec<T> {
   const [min, end] = bounds(name, size)
@@ -42,8 +45,25 @@ function integer<T extends number | bigint>(
       const offset = writer.skip(size)
       set(writer.view, offset, value)
     },
-    read: (bytes) => get(view(bytes, size, name)),
+    read(bytes) {
+      if (bytes.length < size) throw new RangeError(`${bytes.length} bytes are too short for ${name}`)
+      return readAt(bytes, 0)
+    },
+    readAt,
   }
+}
+
+/** Little-endian, signed. */
+function wordAt(bytes: Uint8Array, offset: number): number {
+  return halfAt(bytes, offset) | (halfAt(bytes, offset + 2) << 16)
+}
+
+function halfAt(bytes: Uint8Array, offset: number): number {
+  return (bytes[offset] as number) | ((bytes[offset + 1] as number) << 8)
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 /** Below `end`. nf_tables keeps signed numbers (verdicts, priorities) in big-endian words. */
@@ -55,70 +75,74 @@ function bounds(name: string, size: number): [min: number, end: number] {
 export const u8 = integer<number>(
   'u8',
   1,
-  (v) => v.getUint8(0),
+  (bytes, at) => bytes[at] as number,
   (v, o, x) => v.setUint8(o, x),
 )
-export const u16 = integer<number>(
-  'u16',
-  2,
-  (v) => v.getUint16(0, true),
-  (v, o, x) => v.setUint16(o, x, true),
-)
+export const u16 = integer<number>('u16', 2, halfAt, (v, o, x) => v.setUint16(o, x, true))
 export const u32 = integer<number>(
   'u32',
   4,
-  (v) => v.getUint32(0, true),
+  (bytes, at) => wordAt(bytes, at) >>> 0,
   (v, o, x) => v.setUint32(o, x, true),
 )
-export const s32 = integer<number>(
-  's32',
-  4,
-  (v) => v.getInt32(0, true),
-  (v, o, x) => v.setInt32(o, x, true),
-)
+export const s32 = integer<number>('s32', 4, wordAt, (v, o, x) => v.setInt32(o, x, true))
 export const u64 = integer<bigint>(
   'u64',
   8,
-  (v) => v.getBigUint64(0, true),
+  (bytes, at) => viewOf(bytes).getBigUint64(at, true),
   (v, o, x) => v.setBigUint64(o, x, true),
 )
 export const be16 = integer<number>(
   'be16',
   2,
-  (v) => v.getUint16(0),
+  (bytes, at) => ((bytes[at] as number) << 8) | (bytes[at + 1] as number),
   (v, o, x) => v.setUint16(o, x),
 )
 export const be32 = integer<number>(
   'be32',
   4,
-  (v) => v.getUint32(0),
+  (bytes, at) => viewOf(bytes).getUint32(at),
   (v, o, x) => v.setUint32(o, x),
 )
 export const be64 = integer<bigint>(
   'be64',
   8,
-  (v) => v.getBigUint64(0),
+  (bytes, at) => viewOf(bytes).getBigUint64(at),
   (v, o, x) => v.setBigUint64(o, x),
 )
 
 export const bytes: Codec<Uint8Array> = {
   name: 'bytes',
   write: (writer, value) => writer.bytes(value),
-  read: (value) => Uint8Array.from(value),
+  read: (value) => new Uint8Array(value),
 }
+
+const utf8Encoder = new TextEncoder()
+const utf8Decoder = new TextDecoder()
 
 /** A NUL-terminated string; the kernel also accepts and sometimes sends it without the NUL. */
 export const string: Codec<string> = {
   name: 'string',
   write(writer, value) {
     if (value.includes('\0')) throw new RangeError('a string with a NUL in it')
-    writer.bytes(new TextEncoder().encode(value))
+    writer.bytes(utf8Encoder.encode(value))
     writer.skip(1)
   },
   read(value) {
-    const end = value.indexOf(0)
-    return new TextDecoder().decode(end < 0 ? value : value.subarray(0, end))
+    // Names are short and ASCII, and a decoder takes longer to be called than they are to be read.
+    let text = ''
+    for (const byte of value) {
+      if (byte === 0) return text
+      if (byte >= 0x80) return decodeUtf8(value)
+      text += String.fromCharCode(byte)
+    }
+    return text
   },
+}
+
+function decodeUtf8(value: Uint8Array): string {
+  const end = value.indexOf(0)
+  return utf8Decoder.decode(end < 0 ? value : value.subarray(0, end))
 }
 
 /** An attribute whose presence is its value. */
@@ -167,7 +191,7 @@ export function struct<const F extends Fields>(name: string, fields: F): StructC
       const value: Record<string, number> = {}
       let offset = 0
       for (const [field, codec] of fields) {
-        if (!field.startsWith('pad')) value[field] = codec.read(bytes.subarray(offset))
+        if (!field.startsWith('pad')) value[field] = codec.readAt(bytes, offset)
         offset += codec.size
       }
       return value as StructValue<F>

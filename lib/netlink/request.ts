@@ -47,8 +47,17 @@ export function request<H, T extends AttributeTable>(
 export function readPayload<H, T extends AttributeTable>(
   kind: Pick<MessageKind<H, T>, 'header' | 'attributes'>,
   payload: Uint8Array,
+  isWhole = true,
 ): { header: H; attributes: Attributes<T> } {
   const header = kind.header.read(payload)
   const start = (kind.header.size + 3) & ~3
-  return { header, attributes: readAttributes(payload.subarray(start), kind.attributes) }
+  return { header, attributes: readAttributes(payload.subarray(start), kind.attributes, isWhole) }
+}
+
+/** What a value is made of: without what the kind does not know, which is most of a link's message. */
+export function readKnown<H, T extends AttributeTable>(
+  kind: Pick<MessageKind<H, T>, 'header' | 'attributes'>,
+  payload: Uint8Array,
+): { header: H; attributes: Attributes<T> } {
+  return readPayload(kind, payload, false)
 }

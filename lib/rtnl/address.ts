@@ -3,7 +3,7 @@
 import { type Family, IpAddress } from '../ip/address.ts'
 import { Prefix } from '../ip/prefix.ts'
 import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/message.ts'
-import { type Request, readPayload, request } from '../netlink/request.ts'
+import { type Request, readKnown, request } from '../netlink/request.ts'
 import { addressFamily, RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR } from './attributes.ts'
 import type { IfIndex } from './link.ts'
 
@@ -79,7 +79,7 @@ export function listAddressesRequest({ dev, family }: AddressFilter): Request {
 
 /** @param payload  of an RTM_NEWADDR message. @returns undefined for families that are not IP */
 export function readAddress(payload: Uint8Array): LinkAddressState | undefined {
-  const { header, attributes: a } = readPayload(RTM_NEWADDR, payload)
+  const { header, attributes: a } = readKnown(RTM_NEWADDR, payload)
   const bytes = a.IFA_LOCAL ?? a.IFA_ADDRESS
   if (bytes === undefined || (bytes.length !== 4 && bytes.length !== 16)) return undefined
   const flags = a.IFA_FLAGS ?? header.ifa_flags

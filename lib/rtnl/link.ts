@@ -4,11 +4,12 @@ import type { MacAddress } from '../ip/mac.ts'
 import { macFromBytes, macToBytes } from '../ip/mac.ts'
 import type { Attributes } from '../netlink/attributes.ts'
 import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/message.ts'
-import { type Request, readPayload, request } from '../netlink/request.ts'
+import { type Request, readKnown, request } from '../netlink/request.ts'
 import {
   type IFLA,
   type IFLA_BR,
   type IFLA_BRPORT,
+  type IFLA_INFO,
   RTM_DELLINK,
   RTM_GETLINK,
   RTM_NEWLINK,
@@ -315,67 +316,62 @@ function refAttributes(ref: LinkRef): Attributes<typeof IFLA> {
   return typeof ref === 'number' ? {} : { IFLA_IFNAME: ref }
 }
 
+type Writable<T> = { -readonly [K in keyof T]: T[K] }
+
 /** @param payload  of an RTM_NEWLINK message */
 export function readLink(payload: Uint8Array): Link {
-  const { header, attributes: a } = readPayload(RTM_NEWLINK, payload)
-  const info = a.IFLA_LINKINFO
-  const bridge = (info?.IFLA_INFO_KIND === 'bridge' ? info.IFLA_INFO_DATA : undefined) as
-    | Attributes<typeof IFLA_BR>
-    | undefined
-  const port = (info?.IFLA_INFO_SLAVE_KIND === 'bridge' ? info.IFLA_INFO_SLAVE_DATA : undefined) as
-    | Attributes<typeof IFLA_BRPORT>
-    | undefined
-  return {
+  const { header, attributes: a } = readKnown(RTM_NEWLINK, payload)
+  const flags = header.ifi_flags
+  const link: Writable<Link> = {
     index: header.ifi_index as IfIndex,
     name: a.IFLA_IFNAME ?? '',
-    ...(a.IFLA_ADDRESS?.length === 6 ? { mac: macFromBytes(a.IFLA_ADDRESS) } : {}),
     mtu: a.IFLA_MTU ?? 0,
-    up: (header.ifi_flags & IFF_UP) !== 0,
-    lowerUp: (header.ifi_flags & IFF_LOWER_UP) !== 0,
+    up: (flags & IFF_UP) !== 0,
+    lowerUp: (flags & IFF_LOWER_UP) !== 0,
     operstate: OPERSTATES[a.IFLA_OPERSTATE ?? 0] ?? 'UNKNOWN',
-    promisc: (header.ifi_flags & IFF_PROMISC) !== 0,
-    ...((header.ifi_flags & IFF_ALLMULTI) === 0 ? {} : { allmulti: true }),
-    ...(a.IFLA_TXQLEN === undefined ? {} : { txQueueLength: a.IFLA_TXQLEN }),
-    ...(info?.IFLA_INFO_KIND === undefined ? {} : { kind: info.IFLA_INFO_KIND }),
-    ...(a.IFLA_MASTER === undefined ? {} : { master: a.IFLA_MASTER as IfIndex }),
-    ...readOther(info?.IFLA_INFO_KIND, a),
-    ...readKindData(info),
-    ...(a.IFLA_IFALIAS === undefined ? {} : { alias: a.IFLA_IFALIAS }),
-    ...(port === undefined ? {} : { bridgePort: readPort(port) }),
-    ...(bridge?.IFLA_BR_VLAN_FILTERING === undefined
-      ? {}
-      : { vlanFiltering: bridge.IFLA_BR_VLAN_FILTERING === 1 }),
-    ...(bridge?.IFLA_BR_VLAN_DEFAULT_PVID === undefined
-      ? {}
-      : { vlanDefaultPvid: bridge.IFLA_BR_VLAN_DEFAULT_PVID }),
+    promisc: (flags & IFF_PROMISC) !== 0,
   }
+  if (a.IFLA_ADDRESS?.length === 6) link.mac = macFromBytes(a.IFLA_ADDRESS)
+  if ((flags & IFF_ALLMULTI) !== 0) link.allmulti = true
+  if (a.IFLA_TXQLEN !== undefined) link.txQueueLength = a.IFLA_TXQLEN
+  if (a.IFLA_MASTER !== undefined) link.master = a.IFLA_MASTER as IfIndex
+  if (a.IFLA_IFALIAS !== undefined) link.alias = a.IFLA_IFALIAS
+  if (a.IFLA_LINK !== undefined) readOther(link, a.IFLA_LINK, a)
+  if (a.IFLA_LINKINFO !== undefined) readLinkInfo(link, a.IFLA_LINKINFO)
+  return link
 }
 
 /** IFLA_LINK is the other end of a veth, and of other kinds the link that they lie on. */
-function readOther(
-  kind: string | undefined,
-  { IFLA_LINK: index, IFLA_LINK_NETNSID: netnsid }: Attributes<typeof IFLA>,
-): Pick<Link, 'peerIndex' | 'peerNetnsid' | 'parentIndex' | 'parentNetnsid'> {
-  if (index === undefined) return {}
-  return kind === 'veth'
-    ? { peerIndex: index as IfIndex, ...(netnsid === undefined ? {} : { peerNetnsid: netnsid }) }
-    : { parentIndex: index as IfIndex, ...(netnsid === undefined ? {} : { parentNetnsid: netnsid }) }
+function readOther(link: Writable<Link>, index: number, a: Attributes<typeof IFLA>): void {
+  const isVeth = a.IFLA_LINKINFO?.IFLA_INFO_KIND === 'veth'
+  const netnsid = a.IFLA_LINK_NETNSID
+  link[isVeth ? 'peerIndex' : 'parentIndex'] = index as IfIndex
+  if (netnsid !== undefined) link[isVeth ? 'peerNetnsid' : 'parentNetnsid'] = netnsid
 }
 
 type KindData = typeof IFLA_MACVLAN & typeof IFLA_IPVLAN & typeof IFLA_VLAN & typeof IFLA_VRF
 
-function readKindData(
-  info: { readonly IFLA_INFO_KIND?: string; readonly IFLA_INFO_DATA?: unknown } | undefined,
-): Pick<Link, 'macvlanMode' | 'ipvlanMode' | 'vlanId' | 'vrfTable'> {
-  const data = (info?.IFLA_INFO_DATA ?? {}) as Attributes<KindData>
+function readLinkInfo(link: Writable<Link>, info: Attributes<typeof IFLA_INFO>): void {
+  const { IFLA_INFO_KIND: kind, IFLA_INFO_DATA: data } = info
+  if (kind !== undefined) link.kind = kind
+  if (data !== undefined && kind === 'bridge') readBridge(link, data)
+  else if (data !== undefined && kind !== 'veth') readKindData(link, data)
+  if (info.IFLA_INFO_SLAVE_KIND === 'bridge' && info.IFLA_INFO_SLAVE_DATA !== undefined)
+    link.bridgePort = readPort(info.IFLA_INFO_SLAVE_DATA)
+}
+
+function readBridge(link: Writable<Link>, data: Attributes<typeof IFLA_BR>): void {
+  if (data.IFLA_BR_VLAN_FILTERING !== undefined) link.vlanFiltering = data.IFLA_BR_VLAN_FILTERING === 1
+  if (data.IFLA_BR_VLAN_DEFAULT_PVID !== undefined) link.vlanDefaultPvid = data.IFLA_BR_VLAN_DEFAULT_PVID
+}
+
+function readKindData(link: Writable<Link>, data: Attributes<KindData>): void {
   const macvlanMode = readMacvlanMode(data.IFLA_MACVLAN_MODE)
   const ipvlanMode = readIpvlanMode(data.IFLA_IPVLAN_MODE)
-  return {
-    ...(macvlanMode === undefined ? {} : { macvlanMode }),
-    ...(ipvlanMode === undefined ? {} : { ipvlanMode }),
-    ...(data.IFLA_VLAN_ID === undefined ? {} : { vlanId: data.IFLA_VLAN_ID }),
-    ...(data.IFLA_VRF_TABLE === undefined ? {} : { vrfTable: data.IFLA_VRF_TABLE }),
-  }
+  if (macvlanMode !== undefined) link.macvlanMode = macvlanMode
+  if (ipvlanMode !== undefined) link.ipvlanMode = ipvlanMode
+  if (data.IFLA_VLAN_ID !== undefined) link.vlanId = data.IFLA_VLAN_ID
+  if (data.IFLA_VRF_TABLE !== undefined) link.vrfTable = data.IFLA_VRF_TABLE
 }
 
 function readPort(port: Attributes<typeof IFLA_BRPORT>): BridgePort {

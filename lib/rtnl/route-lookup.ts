@@ -2,7 +2,7 @@
 // inet6_rtm_getroute). The kernel answers by all of its tables and rules.
 
 import { ADDRESS_BITS, IpAddress } from '../ip/address.ts'
-import { type Request, readPayload, request } from '../netlink/request.ts'
+import { type Request, readKnown, request } from '../netlink/request.ts'
 import { addressFamily, RTM_GETROUTE, RTM_NEWROUTE } from './attributes.ts'
 import type { IfIndex } from './link.ts'
 
@@ -47,7 +47,7 @@ export function lookUpRouteRequest({ dst, source, from }: RouteQuery): Request {
 }
 
 export function readWay(payload: Uint8Array, { source, from }: RouteQuery): Way {
-  const { header, attributes: a } = readPayload(RTM_NEWROUTE, payload)
+  const { header, attributes: a } = readKnown(RTM_NEWROUTE, payload)
   const isOwn = source === undefined && from === undefined
   return {
     kind: KINDS[header.rtm_type] ?? 'other',

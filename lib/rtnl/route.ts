@@ -3,7 +3,7 @@
 import { type Family, IpAddress } from '../ip/address.ts'
 import { Prefix } from '../ip/prefix.ts'
 import { NLM_F_CREATE } from '../netlink/message.ts'
-import { type Request, readPayload, request } from '../netlink/request.ts'
+import { type Request, readKnown, request } from '../netlink/request.ts'
 import { addressFamily, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE } from './attributes.ts'
 import type { IfIndex } from './link.ts'
 
@@ -116,7 +116,7 @@ export function listRoutesRequest({ family, dev, table }: RouteFilter): Request 
 /** One route for each way of a route with several (RTA_MULTIPATH; IPv6 shows equal routes so, too). */
 export function readRoutes(payload: Uint8Array): RouteState[] {
   const route = readRoute(payload)
-  const ways = readPayload(RTM_NEWROUTE, payload).attributes.RTA_MULTIPATH
+  const ways = readKnown(RTM_NEWROUTE, payload).attributes.RTA_MULTIPATH
   if (route === undefined || ways === undefined) return route === undefined ? [] : [route]
   return ways.map(({ header, attributes: { RTA_GATEWAY } }) => ({
     ...route,
@@ -127,7 +127,7 @@ export function readRoutes(payload: Uint8Array): RouteState[] {
 
 /** @returns undefined for what is no unicast IP route (local, broadcast, multicast, blackhole) */
 export function readRoute(payload: Uint8Array): RouteState | undefined {
-  const { header, attributes: a } = readPayload(RTM_NEWROUTE, payload)
+  const { header, attributes: a } = readKnown(RTM_NEWROUTE, payload)
   if (header.rtm_type !== RTN_UNICAST) return undefined
   const family =
     header.rtm_family === addressFamily[4] ? 4 : header.rtm_family === addressFamily[6] ? 6 : undefined
