@@ -18,7 +18,6 @@ import type { Namespace } from '../../lib/host/kernel.ts'
 import { ownerText } from '../../lib/host/owner.ts'
 import { openPodNamespace } from '../../lib/host/pod-namespace.ts'
 import type { Ports } from '../../lib/host/ports.ts'
-import { hasSetMac, rememberSetMac } from '../../lib/host/set-mac.ts'
 import type { Undo } from '../../lib/host/undo.ts'
 import { macFromRandom } from '../../lib/ip/mac.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
@@ -108,11 +107,11 @@ async function plugIn(wiring: Wiring): Promise<Link> {
 async function openBridge(wiring: Wiring): Promise<Link> {
   const { ports, attachment } = wiring
   const { bridge: name, promisc, mtu } = attachment
-  const hasOwnMac = (link: Link) => hasSetMac(ports, link)
+  const hasOwnMac = (link: Link) => ports.setMacs.has(link, ports.files)
   const vlanFiltering = attachment.vlans !== undefined
   const spec = { name, promisc, mtu, vlanFiltering, mac: macFromRandom(ports.random(6)), hasOwnMac }
   const bridge = await ensureBridge(ports.kernel.host, spec, undoUnlessReliedOn(wiring))
-  rememberSetMac(ports.kernel, bridge)
+  ports.setMacs.add(bridge)
   return bridge
 }
 

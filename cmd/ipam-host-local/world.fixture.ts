@@ -4,6 +4,7 @@ import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import { invoke } from '../../lib/cni/skel.ts'
 import { FakeKernel } from '../../lib/host/kernel-fake.ts'
 import type { Ports } from '../../lib/host/ports.ts'
+import { SetMacs } from '../../lib/host/set-mac.ts'
 import type { LeaseStore } from '../../lib/ipam/lease-store.ts'
 import { MemoryLeaseStore } from '../../lib/ipam/lease-store-memory.ts'
 import { silentLog } from '../../lib/log/log.ts'
@@ -111,6 +112,7 @@ export class World {
         },
       },
       files: { find: (path) => FILES[path] },
+      setMacs: new SetMacs(),
       clock: { nowMs: () => this.nowMs },
       log: {
         isDebug: false,

@@ -5,6 +5,7 @@ import { CniError } from '../../lib/cni/errors.ts'
 import { invoke, type Outcome } from '../../lib/cni/skel.ts'
 import { FakeKernel } from '../../lib/host/kernel-fake.ts'
 import type { Ports } from '../../lib/host/ports.ts'
+import { SetMacs } from '../../lib/host/set-mac.ts'
 import { MemoryLeaseStore } from '../../lib/ipam/lease-store-memory.ts'
 import { silentLog } from '../../lib/log/log.ts'
 import { MemoryAttachmentStore } from '../../lib/state/attachments-memory.ts'
@@ -163,6 +164,7 @@ class FuzzNode {
         },
       },
       files: { find: (path) => (path === '/etc/resolv.conf' ? 'nameserver 192.0.2.53\n' : undefined) },
+      setMacs: new SetMacs(),
       clock: { nowMs: () => 1_700_000_000_000 },
       log: silentLog,
       random: (count) => Uint8Array.from({ length: count }, () => this.#random.below(256)),

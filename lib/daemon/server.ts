@@ -167,6 +167,9 @@ function takeLock(path: string, flock: ServerOptions['flock']): number {
   throw new DaemonError('ERUNNING', `another daemon holds "${path}"; stop it first, or give another --socket`)
 }
 
+/** One for all: an exception of its own for each client would be made with the stack that it closes on. */
+const GONE = new Error('the client is gone')
+
 class Session implements Client {
   readonly #socket: Socket
   readonly #service: Service
@@ -187,7 +190,7 @@ class Session implements Client {
     // A client that is gone is told by 'close'; what cannot be written to it is nobody's loss.
     socket.on('error', () => socket.destroy())
     socket.on('close', () => {
-      this.#gone.abort()
+      this.#gone.abort(GONE)
       clearTimeout(this.#timer)
     })
   }

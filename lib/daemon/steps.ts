@@ -57,6 +57,7 @@ export function steppedPorts(ports: Ports, onStep: (step: Step) => void): Ports 
   return {
     log: ports.log,
     files: ports.files,
+    setMacs: ports.setMacs,
     clock: ports.clock,
     random: ports.random,
     kernel: steppedKernel(ports.kernel, watch),

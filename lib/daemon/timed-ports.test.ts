@@ -56,6 +56,7 @@ test('what is asked of each port is a step of its own', async (t) => {
 test('the ports answer as they would without a watch', async (t) => {
   const scene = makeScene()
   const { ports } = open(scene.ports)
+  t.equal(ports.setMacs, scene.ports.setMacs, 'what one call has seen, the next knows')
   const own = scene.ports.kernel.host
   t.strictSame(await ports.kernel.host.rtnl.listLinks(), await own.rtnl.listLinks())
   t.equal(ports.kernel.host.fd, own.fd)

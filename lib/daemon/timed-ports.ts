@@ -19,6 +19,7 @@ export class CallPorts implements Ports {
   readonly log: Ports['log']
   readonly delegates: Ports['delegates']
   readonly files: Ports['files']
+  readonly setMacs: Ports['setMacs']
   readonly kernel: Kernel
   readonly leases: Ports['leases']
   readonly clock: Ports['clock']
@@ -33,6 +34,7 @@ export class CallPorts implements Ports {
     this.files = {
       find: (path) => watch.call(STEP.files, ports.files, [ports.files.find, [path]]),
     }
+    this.setMacs = ports.setMacs
     this.kernel = new CallKernel(ports.kernel, watch)
     this.leases = (dataDir) => timed(own.leases(dataDir), STEP.lease, watch)
     this.clock = ports.clock

@@ -20,6 +20,7 @@ import { systemFiles } from './files.ts'
 import { type Background, LiveKernel } from './kernel.ts'
 import type { Ports } from './ports.ts'
 import { randomBytes } from './random.ts'
+import { SetMacs } from './set-mac.ts'
 import { stateDirOf } from './state-dir.ts'
 
 export const ATTACHMENTS_FILE = 'attachments.db'
@@ -75,6 +76,7 @@ export function openPorts(options: HostOptions): Ports {
       exec: lazyDelegateExec({ stderr: (chunk) => writeSync(2, chunk) }),
     },
     files: systemFiles,
+    setMacs: new SetMacs(),
     clock: systemClock,
     log,
     random: randomBytes,

@@ -8,6 +8,7 @@ import type { AttachmentStore } from '../state/attachments.ts'
 import type { Clock } from './clock.ts'
 import type { Kernel } from './kernel.ts'
 import type { RandomBytes } from './random.ts'
+import type { SetMacs } from './set-mac.ts'
 
 export interface Ports {
   readonly kernel: Kernel
@@ -17,6 +18,8 @@ export interface Ports {
   leases(dataDir: string): LeaseStore
   readonly delegates: Delegates
   readonly files: Files
+  /** What this process has seen of the node's links. */
+  readonly setMacs: SetMacs
   readonly clock: Clock
   readonly log: Log
   readonly random: RandomBytes

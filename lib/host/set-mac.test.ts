@@ -1,8 +1,7 @@
 import { test } from 'tap'
 import type { MacAddress } from '../ip/mac.ts'
 import type { Link } from '../rtnl/link.ts'
-import { FakeKernel } from './kernel-fake.ts'
-import { hasSetMac, rememberSetMac } from './set-mac.ts'
+import { SetMacs } from './set-mac.ts'
 
 const [FIRST, SECOND] = ['02:00:00:00:00:01', '02:00:00:00:00:02'] as [MacAddress, MacAddress]
 const bridge = (index: number, mac: MacAddress) => ({ name: 'cni0', index, mac }) as Link
@@ -12,20 +11,19 @@ const sys = (ifindex: string, assigned: string) => ({
 })
 
 test('a MAC is set when sysfs says so of the same link', (t) => {
-  const kernel = new FakeKernel()
-  t.equal(hasSetMac({ kernel, files: sys('7', '3') }, bridge(7, FIRST)), true)
-  t.equal(hasSetMac({ kernel, files: sys('7', '1') }, bridge(7, FIRST)), false, 'the kernel’s choice')
-  t.equal(hasSetMac({ kernel, files: sys('8', '3') }, bridge(7, FIRST)), false, 'another namespace’s link')
-  t.equal(hasSetMac({ kernel, files: { find: () => undefined } }, bridge(7, FIRST)), false)
+  const macs = new SetMacs()
+  t.equal(macs.has(bridge(7, FIRST), sys('7', '3')), true)
+  t.equal(macs.has(bridge(7, FIRST), sys('7', '1')), false, 'the kernel’s choice')
+  t.equal(macs.has(bridge(7, FIRST), sys('8', '3')), false, 'another namespace’s link')
+  t.equal(macs.has(bridge(7, FIRST), { find: () => undefined }), false)
   t.end()
 })
 
-test('a MAC that was set is known from then on, of that link in that kernel', (t) => {
-  const [kernel, files] = [new FakeKernel(), sys('1', '0')]
-  rememberSetMac(kernel, bridge(7, FIRST))
-  t.equal(hasSetMac({ kernel, files }, bridge(7, FIRST)), true)
-  t.equal(hasSetMac({ kernel, files }, bridge(7, SECOND)), false, 'a new link with an old index')
-  t.equal(hasSetMac({ kernel, files }, bridge(8, FIRST)), false)
-  t.equal(hasSetMac({ kernel: new FakeKernel(), files }, bridge(7, FIRST)), false)
+test('a MAC that was set is known from then on, of that link', (t) => {
+  const [macs, files] = [new SetMacs(), sys('1', '0')]
+  macs.add(bridge(7, FIRST))
+  t.equal(macs.has(bridge(7, FIRST), files), true)
+  t.equal(macs.has(bridge(7, SECOND), files), false, 'a new link with an old index')
+  t.equal(macs.has(bridge(8, FIRST), files), false)
   t.end()
 })

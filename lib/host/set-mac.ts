@@ -2,30 +2,29 @@
 // netlink does not tell; sysfs does (Documentation/ABI/testing/sysfs-class-net, addr_assign_type).
 
 import type { Link } from '../rtnl/link.ts'
-import type { Kernel } from './kernel.ts'
-import type { Files, Ports } from './ports.ts'
+import type { Files } from './ports.ts'
 
 /** NET_ADDR_SET (linux/netdevice.h). */
 const SET = '3'
 
 /**
- * By ifindex, the MACs that this process has seen set. The kernel never takes that back, and another link with the same
- * index has another MAC: this cannot be out of date. In the daemon it saves two files a call; and where /sys shows
- * another namespace's links, a MAC is set once, not by each call (which would flush the bridge's neighbours).
+ * The MACs that this process has seen set, by ifindex, of the node's links. The kernel never takes that back, and
+ * another link with the same index has another MAC: this cannot be out of date. In the daemon it saves two files a call;
+ * and where /sys shows another namespace's links, a MAC is set once, not by each call (which would flush the bridge's
+ * neighbours).
  */
-const known = new WeakMap<Kernel, Map<number, string>>()
+export class SetMacs {
+  readonly #macs = new Map<number, string>()
 
-/** @returns false also when /sys shows another namespace's links: setting a MAC to what it is does no harm */
-export function hasSetMac({ kernel, files }: Pick<Ports, 'kernel' | 'files'>, link: Link): boolean {
-  const isKnown = link.mac !== undefined && known.get(kernel)?.get(link.index) === link.mac
-  return isKnown || readsSet(files, link)
-}
+  /** @returns false also when /sys shows another namespace's links: setting a MAC to what it is does no harm */
+  has(link: Link, files: Files): boolean {
+    return (link.mac !== undefined && this.#macs.get(link.index) === link.mac) || readsSet(files, link)
+  }
 
-/** It has been seen set, or set. */
-export function rememberSetMac(kernel: Kernel, { index, mac }: Link): void {
-  if (mac === undefined) return
-  const macs = known.get(kernel) ?? new Map<number, string>()
-  known.set(kernel, macs.set(index, mac))
+  /** It has been seen set, or set. */
+  add({ index, mac }: Link): void {
+    if (mac !== undefined) this.#macs.set(index, mac)
+  }
 }
 
 function readsSet(files: Files, { name, index }: Link): boolean {

@@ -8,6 +8,7 @@ import type { Result } from '../cni/result.ts'
 import { SPEC_VERSIONS } from '../cni/versions.ts'
 import { FakeKernel, type FakeKernelOptions } from '../host/kernel-fake.ts'
 import type { Ports } from '../host/ports.ts'
+import { SetMacs } from '../host/set-mac.ts'
 import { silentLog } from '../log/log.ts'
 import { MemoryAttachmentStore } from '../state/attachments-memory.ts'
 import { StoreError } from '../state/store-error.ts'
@@ -75,6 +76,7 @@ export function makeScene(options: Omit<FakeKernelOptions, 'refuse'> = {}): Scen
       },
     },
     files: { find: (path) => files.get(path) },
+    setMacs: new SetMacs(),
     clock: { nowMs: () => scene.nowMs },
     log: silentLog,
     random: (count) => Uint8Array.from({ length: count }, () => ++random & 0xff),
