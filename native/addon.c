@@ -157,6 +157,29 @@ static napi_value addon_flock(napi_env env, napi_callback_info info)
 	return result;
 }
 
+/* writeFile(path, text): into a file that is there, by one write(2), as files of /proc want it. */
+static napi_value addon_write_file(napi_env env, napi_callback_info info)
+{
+	char path[512], text[512];
+	napi_value argv[2];
+	size_t argc = 2, path_length, length;
+	int fd, err;
+
+	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+	if (argc < 2 || napi_get_value_string_utf8(env, argv[0], path, sizeof path, &path_length) != napi_ok ||
+	    napi_get_value_string_utf8(env, argv[1], text, sizeof text, &length) != napi_ok ||
+	    path_length == sizeof path - 1 || length == sizeof text - 1) {
+		napi_throw_type_error(env, NULL, "expected a path and a text, of less than 511 bytes each");
+		return NULL;
+	}
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return throw_errno(env, "open", errno);
+	err = write(fd, text, length) < 0 ? errno : 0;
+	close(fd);
+	return err ? throw_errno(env, "write", err) : NULL;
+}
+
 /*
  * lockByte(fd, offset, lock, timeoutMs): locks or unlocks one byte of a file for whoever shares this open file;
  * false when another holds it, or held it for timeoutMs.
@@ -564,6 +587,7 @@ NAPI_MODULE_INIT()
 		{ "unshareNet", addon_unshare_net },
 		{ "flock", addon_flock },
 		{ "lockByte", addon_lock_byte },
+		{ "writeFile", addon_write_file },
 		{ "configureNetlink", addon_configure_netlink },
 		{ "filterMessages", addon_filter_messages },
 		{ "send", addon_send },

@@ -257,10 +257,10 @@ const ZERO_IS_A_VALUE = ['interface', 'table', 'scope']
 
 /** Leaves out what Go's `omitempty` does: undefined, '', 0, empty lists; and objects in which nothing is left. */
 function omitEmpty<T extends object>(object: T): NonEmpty<T> {
-  const kept = Object.entries(object).filter(([key, value]) =>
-    ZERO_IS_A_VALUE.includes(key) ? value !== undefined : !isEmpty(value),
-  )
-  return Object.fromEntries(kept) as NonEmpty<T>
+  const kept: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(object))
+    if (ZERO_IS_A_VALUE.includes(key) ? value !== undefined : !isEmpty(value)) kept[key] = value
+  return kept as NonEmpty<T>
 }
 
 function isEmpty(value: unknown): boolean {

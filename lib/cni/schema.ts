@@ -118,17 +118,17 @@ export function json(options: { doc?: string } = {}): Schema<unknown> {
 
 /** An absent object is one in which every field is absent; where that makes a difference use `optional`. */
 export function object<F extends Fields>(fields: F, options: { doc?: string } = {}): Schema<InferFields<F>> {
+  const entries = Object.entries(fields)
   let index: KeyIndex | undefined
   return {
     shape: { ...shapeOf('object', options), fields },
     read(value, path) {
       index ??= indexKeys(fields)
-      const given = isAbsent(value) ? new Map<string, Given>() : pickFields(index, requireObject(value, path))
-      const entries = Object.entries(fields).map(([name, field]) => {
-        const fieldPath = path === '' ? name : `${path}.${name}`
-        return [name, field.read(given.get(name)?.value, fieldPath)]
-      })
-      return Object.fromEntries(entries) as InferFields<F>
+      const given = isAbsent(value) ? undefined : pickFields(index, requireObject(value, path))
+      const start = path === '' ? '' : `${path}.`
+      const read: Record<string, unknown> = {}
+      for (const [name, field] of entries) read[name] = field.read(given?.get(name)?.value, start + name)
+      return read as InferFields<F>
     },
   }
 }

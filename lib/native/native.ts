@@ -29,6 +29,8 @@ export interface Native {
    * @returns false when another holds the lock
    */
   lockByte(fd: number, offset: number, lock: boolean, timeoutMs: number): boolean
+  /** Writes into a file that is there: three system calls, of which Node.js would make as many calls with checks. */
+  writeFile(path: string, text: string): void
   /**
    * Sets extended errors (and strict checking, on rtnetlink) on the netlink socket bound to `port`.
    *

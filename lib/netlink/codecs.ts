@@ -125,8 +125,14 @@ export const string: Codec<string> = {
   name: 'string',
   write(writer, value) {
     if (value.includes('\0')) throw new RangeError('a string with a NUL in it')
-    writer.bytes(utf8Encoder.encode(value))
-    writer.skip(1)
+    if (isAscii(value)) {
+      const start = writer.skip(value.length + 1)
+      const { view } = writer
+      for (let at = 0; at < value.length; at++) view.setUint8(start + at, value.charCodeAt(at))
+    } else {
+      writer.bytes(utf8Encoder.encode(value))
+      writer.skip(1)
+    }
   },
   read(value) {
     // Names are short and ASCII, and a decoder takes longer to be called than they are to be read.
@@ -138,6 +144,11 @@ export const string: Codec<string> = {
     }
     return text
   },
+}
+
+function isAscii(value: string): boolean {
+  for (let at = 0; at < value.length; at++) if (value.charCodeAt(at) >= 0x80) return false
+  return true
 }
 
 function decodeUtf8(value: Uint8Array): string {

@@ -147,7 +147,8 @@ export class Connection {
   async #dump(request: Request): Promise<Message[]> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#send([{ ...request, flags: request.flags | NLM_F_DUMP }], 'done')
+        const { kind, payload, operation } = request
+        return await this.#send([{ kind, payload, operation, flags: request.flags | NLM_F_DUMP }], 'done')
       } catch (error) {
         // EBUSY: the rest of a dump that was given up is still on its way.
         const again = error instanceof NetlinkError && ['EINTR', 'ENOBUFS', 'EBUSY'].includes(error.code)

@@ -20,11 +20,35 @@ export interface Request {
   readonly operation: string
 }
 
+/** As it is, or to be made when it is asked for: most requests do not fail. */
+export type Operation = string | (() => string)
+
+class LazyRequest implements Request {
+  readonly kind: MessageKind
+  readonly flags: number
+  readonly payload: Uint8Array
+  readonly #operation: Operation
+
+  constructor(
+    kind: MessageKind,
+    { flags, payload, operation }: Pick<Request, 'flags' | 'payload'> & { operation: Operation },
+  ) {
+    this.kind = kind
+    this.flags = flags
+    this.payload = payload
+    this.#operation = operation
+  }
+
+  get operation(): string {
+    return typeof this.#operation === 'string' ? this.#operation : this.#operation()
+  }
+}
+
 export interface RequestContent<H, T extends AttributeTable> {
   readonly flags?: number
   readonly header?: Partial<H>
   readonly attributes?: Attributes<T>
-  readonly operation: string
+  readonly operation: Operation
 }
 
 export function request<H, T extends AttributeTable>(
@@ -35,12 +59,11 @@ export function request<H, T extends AttributeTable>(
   kind.header.write(writer, content.header ?? {})
   writer.align()
   writeAttributes(writer, kind.attributes, content.attributes ?? {})
-  return {
-    kind: kind as unknown as MessageKind,
+  return new LazyRequest(kind as unknown as MessageKind, {
     flags: content.flags ?? 0,
     payload: writer.finish(),
     operation: content.operation,
-  }
+  })
 }
 
 /** The other way: a message's payload by its kind. @throws RangeError when it does not fit */

@@ -3,7 +3,7 @@
 import { type Family, IpAddress } from '../ip/address.ts'
 import { Prefix } from '../ip/prefix.ts'
 import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/message.ts'
-import { type Request, readKnown, request } from '../netlink/request.ts'
+import { type Operation, type Request, readKnown, request } from '../netlink/request.ts'
 import { addressFamily, RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR } from './attributes.ts'
 import type { IfIndex } from './link.ts'
 
@@ -32,7 +32,7 @@ export interface LinkAddressState extends LinkAddress {
   readonly dadFailed: boolean
 }
 
-export function addAddressRequest(address: LinkAddress, operation: string): Request {
+export function addAddressRequest(address: LinkAddress, operation: Operation): Request {
   const { prefix } = address
   const bytes = prefix.address.toBytes()
   const flags =
@@ -55,7 +55,7 @@ export function addAddressRequest(address: LinkAddress, operation: string): Requ
   })
 }
 
-export function deleteAddressRequest(address: LinkAddress, operation: string): Request {
+export function deleteAddressRequest(address: LinkAddress, operation: Operation): Request {
   const bytes = address.prefix.address.toBytes()
   const attributes = { IFA_LOCAL: bytes, IFA_ADDRESS: bytes }
   return request(RTM_DELADDR, { header: addressHeader(address), attributes, operation })

@@ -131,6 +131,8 @@ export const IFLA = attributeTable({
   IFLA_NET_NS_FD: [28, u32],
   IFLA_EXT_MASK: [29, u32],
   IFLA_PROMISCUITY: [30, u32],
+  IFLA_NUM_TX_QUEUES: [31, u32],
+  IFLA_NUM_RX_QUEUES: [32, u32],
   IFLA_CARRIER: [33, u8],
   IFLA_LINK_NETNSID: [37, s32],
   IFLA_MIN_MTU: [51, u32],

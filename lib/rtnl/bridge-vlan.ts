@@ -1,7 +1,7 @@
 // VLANs of a bridge's ports (net/bridge/br_vlan.c): AF_BRIDGE messages of rtnetlink, as bridge(8) sends them.
 
 import type { Attributes } from '../netlink/attributes.ts'
-import { type Request, readPayload, request } from '../netlink/request.ts'
+import { type Operation, type Request, readPayload, request } from '../netlink/request.ts'
 import {
   AF_BRIDGE,
   BRIDGE_RTM_DELLINK,
@@ -39,12 +39,16 @@ export interface BridgeVlanChange extends BridgeVlan {
 type VlanInfo = { flags: number; vid: number }
 
 /** A VLAN that is there already gets these flags. The kernel looks for the link by its index only. */
-export function addBridgeVlanRequest(link: IfIndex, vlan: BridgeVlanChange, operation: string): Request {
+export function addBridgeVlanRequest(link: IfIndex, vlan: BridgeVlanChange, operation: Operation): Request {
   return request(BRIDGE_RTM_SETLINK, { ...content(link, vlan), operation })
 }
 
 /** The kernel does not mind when it is not there. */
-export function deleteBridgeVlanRequest(link: IfIndex, vlan: BridgeVlanChange, operation: string): Request {
+export function deleteBridgeVlanRequest(
+  link: IfIndex,
+  vlan: BridgeVlanChange,
+  operation: Operation,
+): Request {
   return request(BRIDGE_RTM_DELLINK, { ...content(link, vlan), operation })
 }
 

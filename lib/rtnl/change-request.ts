@@ -13,7 +13,7 @@ import { addRuleRequest, deleteRuleRequest } from './rule.ts'
 
 /** @throws RangeError when it cannot be said to the kernel: a value that does not fit its attribute */
 export function toRequest(change: Change): Request {
-  const operation = formatChange(change)
+  const operation = () => formatChange(change)
   switch (change.change) {
     case 'create link':
       return createLinkRequest(change.link, operation)

@@ -3,7 +3,7 @@
 
 import type { Attributes } from '../netlink/attributes.ts'
 import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/message.ts'
-import { type Request, readPayload, request } from '../netlink/request.ts'
+import { type Operation, type Request, readPayload, request } from '../netlink/request.ts'
 import type { IfIndex } from './link.ts'
 import { INGRESS_HANDLE } from './qdisc.ts'
 import { RTM_GETTFILTER, RTM_NEWTFILTER, type TCA_U32 } from './traffic-attributes.ts'
@@ -23,7 +23,7 @@ export interface Redirect {
   readonly to: IfIndex | 0
 }
 
-export function addRedirectRequest({ dev, to }: Redirect, operation: string): Request {
+export function addRedirectRequest({ dev, to }: Redirect, operation: Operation): Request {
   return request(RTM_NEWTFILTER, {
     flags: NLM_F_CREATE | NLM_F_EXCL,
     header: {

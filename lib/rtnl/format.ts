@@ -110,11 +110,14 @@ export function formatRule({ source, table, priority }: Rule): string {
   ].join(' ')
 }
 
-function endWords(end: Partial<Pick<NewVeth, 'name' | 'mac' | 'mtu' | 'master' | 'up'>>): string[] {
+function endWords(
+  end: Partial<Pick<NewVeth, 'name' | 'mac' | 'mtu' | 'queues' | 'master' | 'up'>>,
+): string[] {
   return [
     `name ${end.name}`,
     ...(end.mac === undefined ? [] : [`address ${end.mac}`]),
     ...(end.mtu === undefined ? [] : [`mtu ${end.mtu}`]),
+    ...(end.queues === undefined ? [] : [`numtxqueues ${end.queues} numrxqueues ${end.queues}`]),
     ...(end.master === undefined ? [] : [`master #${end.master}`]),
     ...(end.up ? ['up'] : []),
   ]

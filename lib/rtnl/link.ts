@@ -4,7 +4,7 @@ import type { MacAddress } from '../ip/mac.ts'
 import { macFromBytes, macToBytes } from '../ip/mac.ts'
 import type { Attributes } from '../netlink/attributes.ts'
 import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/message.ts'
-import { type Request, readKnown, request } from '../netlink/request.ts'
+import { type Operation, type Request, readKnown, request } from '../netlink/request.ts'
 import {
   type IFLA,
   type IFLA_BR,
@@ -114,6 +114,8 @@ export interface NewBridge extends NewLinkCommon {
 
 export interface NewVeth extends NewLinkCommon {
   readonly kind: 'veth'
+  /** Of each direction, whatever the number of CPUs. */
+  readonly queues?: number
   /**
    * The other end, born in the namespace behind `netnsFd` under its final name: it is never moved. It cannot be
    * brought up by this message (ENOTCONN: it is configured before the two ends are tied, drivers/net/veth.c).
@@ -122,6 +124,7 @@ export interface NewVeth extends NewLinkCommon {
     readonly name: IfName
     readonly mac?: MacAddress
     readonly mtu?: number
+    readonly queues?: number
     readonly netnsFd?: number
   }
 }
@@ -178,8 +181,12 @@ function commonAttributes(link: {
   mac?: MacAddress
   mtu?: number
   master?: number
+  queues?: number
 }): Attributes<typeof IFLA> {
   return {
+    ...(link.queues === undefined
+      ? {}
+      : { IFLA_NUM_TX_QUEUES: link.queues, IFLA_NUM_RX_QUEUES: link.queues }),
     ...(link.name === undefined ? {} : { IFLA_IFNAME: link.name }),
     ...(link.mac === undefined ? {} : { IFLA_ADDRESS: macToBytes(link.mac) }),
     ...(link.mtu === undefined ? {} : { IFLA_MTU: link.mtu }),
@@ -187,7 +194,7 @@ function commonAttributes(link: {
   }
 }
 
-export function createLinkRequest(link: NewLink, operation: string): Request {
+export function createLinkRequest(link: NewLink, operation: Operation): Request {
   const data = kindData(link)
   return request(RTM_NEWLINK, {
     flags: NLM_F_CREATE | NLM_F_EXCL,
@@ -249,9 +256,9 @@ function vethData(link: NewVeth): Record<string, unknown> {
  *
  * @throws RangeError for a new name for a link given by name: both would be IFLA_IFNAME
  */
-export function setLinkRequest(ref: LinkRef, settings: LinkSettings, operation: string): Request {
+export function setLinkRequest(ref: LinkRef, settings: LinkSettings, operation: Operation): Request {
   if (typeof ref === 'string' && settings.name !== undefined)
-    throw new RangeError(`${operation}: rename by index`)
+    throw new RangeError(`rename ${ref} by its index`)
   const port: Attributes<typeof IFLA_BRPORT> = {
     ...(settings.hairpin === undefined ? {} : { IFLA_BRPORT_MODE: Number(settings.hairpin) }),
     ...(settings.isolated === undefined ? {} : { IFLA_BRPORT_ISOLATED: Number(settings.isolated) }),
@@ -271,20 +278,20 @@ export function setLinkRequest(ref: LinkRef, settings: LinkSettings, operation: 
   })
 }
 
-export function deleteLinkRequest(ref: LinkRef, operation: string): Request {
+export function deleteLinkRequest(ref: LinkRef, operation: Operation): Request {
   return request(RTM_DELLINK, { header: refHeader(ref), attributes: refAttributes(ref), operation })
 }
 
 /** Links of one group (`ip link set group`) can be deleted by one message. */
-export function joinGroupRequest(index: IfIndex, group: number, operation: string): Request {
+export function joinGroupRequest(index: IfIndex, group: number, operation: Operation): Request {
   return request(RTM_SETLINK, { header: { ifi_index: index }, attributes: { IFLA_GROUP: group }, operation })
 }
 
-export function deleteGroupRequest(group: number, operation: string): Request {
+export function deleteGroupRequest(group: number, operation: Operation): Request {
   return request(RTM_DELLINK, { attributes: { IFLA_GROUP: group }, operation })
 }
 
-export function getLinkRequest(ref: LinkRef, operation: string): Request {
+export function getLinkRequest(ref: LinkRef, operation: Operation): Request {
   return request(RTM_GETLINK, {
     header: refHeader(ref),
     attributes: { ...refAttributes(ref), IFLA_EXT_MASK: RTEXT_FILTER_SKIP_STATS },

@@ -2,7 +2,7 @@
 
 import type { Attributes } from '../netlink/attributes.ts'
 import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/message.ts'
-import { type Request, readPayload, request } from '../netlink/request.ts'
+import { type Operation, type Request, readPayload, request } from '../netlink/request.ts'
 import type { IfIndex } from './link.ts'
 import { tbfBufferTicks } from './psched.ts'
 import {
@@ -63,7 +63,7 @@ export function parentOf({ kind }: Qdisc): QdiscParent {
 }
 
 /** What the kernel had put there by itself gives way; a qdisc that somebody set does not (EEXIST). */
-export function addQdiscRequest(dev: IfIndex, qdisc: Qdisc, operation: string): Request {
+export function addQdiscRequest(dev: IfIndex, qdisc: Qdisc, operation: Operation): Request {
   return request(RTM_NEWQDISC, {
     flags: NLM_F_CREATE | NLM_F_EXCL,
     header: {
@@ -92,7 +92,7 @@ function tbfOptions({ rateBytesPerSecond, burstBytes, limitBytes }: Tbf): Attrib
 }
 
 /** With the filters in it. @throws when sent: ENOENT when there is none but the kernel's own */
-export function deleteQdiscRequest(dev: IfIndex, parent: QdiscParent, operation: string): Request {
+export function deleteQdiscRequest(dev: IfIndex, parent: QdiscParent, operation: Operation): Request {
   return request(RTM_DELQDISC, { header: { tcm_ifindex: dev, tcm_parent: TC_H[parent] }, operation })
 }
 

@@ -53,6 +53,21 @@ const GOLDENS: readonly Golden[] = [
     otherBytes: true,
   },
   {
+    ip: 'ip link add name veth0 numtxqueues 1 numrxqueues 1 type veth peer name eth0 numtxqueues 1 numrxqueues 1',
+    change: {
+      change: 'create link',
+      link: { kind: 'veth', name: 'veth0', queues: 1, peer: { name: 'eth0', queues: 1 } },
+    },
+    kind: 'RTM_NEWLINK',
+    flags: '600',
+    hex: `
+      00000000 00000000 00000000 00000000 08001f00 01000000 08002000 01000000 0a000300 76657468
+      30000000 40001200 08000100 76657468 34000200 30000100 00000000 00000000 00000000 00000000
+      08001f00 01000000 08002000 01000000 09000300 65746830 00000000
+    `,
+    otherBytes: true,
+  },
+  {
     ip: 'ip link add name veth0 mtu 1450 address 02:00:00:00:00:02 master br0 up type veth peer name eth0 mtu 1450 address 02:00:00:00:00:03 netns pod',
     change: {
       change: 'create link',
@@ -350,7 +365,7 @@ test('a link is not renamed by its name, which would look for the new one', asyn
   const change: Change = { change: 'set link', link: 'veth1', set: { name: 'veth9' } }
   t.throws(() => toRequest(change), {
     name: 'RangeError',
-    message: 'ip link set dev veth1 name veth9: rename by index',
+    message: 'rename veth1 by its index',
   })
 })
 

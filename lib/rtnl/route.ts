@@ -3,7 +3,7 @@
 import { type Family, IpAddress } from '../ip/address.ts'
 import { Prefix } from '../ip/prefix.ts'
 import { NLM_F_CREATE } from '../netlink/message.ts'
-import { type Request, readKnown, request } from '../netlink/request.ts'
+import { type Operation, type Request, readKnown, request } from '../netlink/request.ts'
 import { addressFamily, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE } from './attributes.ts'
 import type { IfIndex } from './link.ts'
 
@@ -49,7 +49,7 @@ export interface RouteState extends Route {
  * very same route (EEXIST). For IPv4 it goes before the first and is used instead of it; for IPv6 it is one more way
  * beside it (ECMP).
  */
-export function addRouteRequest(route: Route, operation: string): Request {
+export function addRouteRequest(route: Route, operation: Operation): Request {
   return request(RTM_NEWROUTE, {
     flags: NLM_F_CREATE,
     ...routeContent(route, protocolOf(route)),
@@ -63,7 +63,7 @@ function protocolOf({ advertised, connected }: Route): number {
 }
 
 /** The first that is like this, whoever made it: also a route of the kernel's own, as listed. What is absent is any. */
-export function deleteRouteRequest(route: Route, operation: string): Request {
+export function deleteRouteRequest(route: Route, operation: Operation): Request {
   const anyScope = route.dst.family === 4 ? { scope: RT_SCOPE_NOWHERE } : {} // IPv6 has no scopes
   return request(RTM_DELROUTE, { ...routeContent({ ...anyScope, ...route }, RTPROT_UNSPEC), operation })
 }

@@ -62,8 +62,8 @@ export class RtnlSocket implements Rtnl {
   }
 
   async getLink(ref: LinkRef): Promise<Link> {
-    const operation = `ip link show ${formatRef(ref)}`
-    const { payload } = await this.#connection.get(getLinkRequest(ref, operation))
+    const request = getLinkRequest(ref, () => `ip link show ${formatRef(ref)}`)
+    const { payload } = await this.#connection.get(request)
     return readLink(payload)
   }
 

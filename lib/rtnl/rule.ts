@@ -3,7 +3,7 @@
 import { type Family, IpAddress } from '../ip/address.ts'
 import { Prefix } from '../ip/prefix.ts'
 import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/message.ts'
-import { type Request, readPayload, request } from '../netlink/request.ts'
+import { type Operation, type Request, readPayload, request } from '../netlink/request.ts'
 import { addressFamily, RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE } from './attributes.ts'
 
 const FR_ACT_TO_TBL = 1
@@ -22,12 +22,12 @@ export interface RuleState extends Rule {
 }
 
 /** @see RTM_NEWRULE; EEXIST for a rule that is there already */
-export function addRuleRequest(rule: Rule, operation: string): Request {
+export function addRuleRequest(rule: Rule, operation: Operation): Request {
   return request(RTM_NEWRULE, { flags: NLM_F_CREATE | NLM_F_EXCL, ...content(rule), operation })
 }
 
 /** The first that is like this; what is absent is any. */
-export function deleteRuleRequest(rule: Rule, operation: string): Request {
+export function deleteRuleRequest(rule: Rule, operation: Operation): Request {
   return request(RTM_DELRULE, { ...content(rule), operation })
 }
 

@@ -1,13 +1,11 @@
 // Kernel parameters of one network namespace, below /proc/sys/net. Which namespace a file there speaks for is
 // decided by the thread that opens it (net/sysctl_net.c), so they are read and written inside the namespace.
 
-import { constants, openSync, readFileSync, writeFileSync } from 'node:fs'
-import { getSystemErrorMessage } from 'node:util'
+import { openSync, readFileSync } from 'node:fs'
+import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
+import { loadNative, type Native } from '../native/native.ts'
 import type { Netns } from '../netns/netns.ts'
 import { OpenSysctls } from './open-sysctls.ts'
-
-/** What is not there is not made (ENOENT, where O_CREAT would be told EACCES). */
-const WRITE_ONLY = constants.O_WRONLY
 
 /** Path below /proc/sys/net, with slashes, since interface names may contain dots: `ipv4/conf/eth0/arp_notify`. */
 export type SysctlKey = string
@@ -53,9 +51,11 @@ export interface SysctlOptions {
 export class ProcSysctl implements Sysctl {
   readonly #netns: Netns
   readonly #open: OpenSysctls | undefined
+  readonly #native: Native
 
   constructor(netns: Netns, { keepsOpen = false }: SysctlOptions = {}) {
     this.#netns = netns
+    this.#native = loadNative()
     this.#open = keepsOpen ? new OpenSysctls((key) => openSync(pathOf(key), 'r')) : undefined
   }
 
@@ -65,7 +65,7 @@ export class ProcSysctl implements Sysctl {
 
   set(...settings: readonly SysctlSetting[]): void {
     this.#netns.enter(() => {
-      for (const setting of settings) if (setting.blind || this.#isDifferent(setting)) write(setting)
+      for (const setting of settings) if (setting.blind || this.#isDifferent(setting)) this.#write(setting)
     })
   }
 
@@ -83,6 +83,16 @@ export class ProcSysctl implements Sysctl {
     }
   }
 
+  #write({ key, value, optional }: SysctlSetting): void {
+    try {
+      this.#native.writeFile(pathOf(key), value)
+    } catch (thrown) {
+      const cause = withCode(thrown as NodeJS.ErrnoException)
+      if (!optional || cause.code !== 'ENOENT')
+        throw new SysctlError(`write ${JSON.stringify(value)} to`, key, cause)
+    }
+  }
+
   /** Writing even the same value can have effects (forwarding drops routes of router advertisements). */
   #isDifferent({ key, value }: SysctlSetting): boolean {
     return this.#read(key) !== value
@@ -93,11 +103,9 @@ function pathOf(key: SysctlKey): string {
   return `/proc/sys/net/${key}`
 }
 
-function write({ key, value, optional }: SysctlSetting): void {
-  try {
-    writeFileSync(pathOf(key), value, { flag: WRITE_ONLY as never }) // its type knows no numbers
-  } catch (cause) {
-    if (optional && (cause as NodeJS.ErrnoException).code === 'ENOENT') return
-    throw new SysctlError(`write ${JSON.stringify(value)} to`, key, cause as NodeJS.ErrnoException)
-  }
+/** The addon's errors have the number alone. */
+function withCode(error: NodeJS.ErrnoException): NodeJS.ErrnoException {
+  if (error.errno === undefined) return error
+  const errno = -Math.abs(error.errno)
+  return Object.assign(error, { errno, code: getSystemErrorName(errno) })
 }

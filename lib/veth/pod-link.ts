@@ -25,6 +25,12 @@ export interface PortSettings {
 }
 
 /**
+ * The kernel would make one for each CPU that there may be, with its files in /sys, and then take all but one out of use
+ * again (veth_init_queues of drivers/net/veth.c).
+ */
+const QUEUES = 1
+
+/**
  * The pair, its other end born inside the pod under its final name and never moved: moving a link between namespaces
  * waits for an RCU grace period under the kernel's one big lock.
  *
@@ -40,7 +46,7 @@ export function wireChanges(
 ): { create: Change; port: Change } {
   const { mtu, hostIfname: name } = wire
   const bridgePort = port === undefined ? {} : { hairpin: port.hairpin, isolated: port.isolated }
-  const peer = { name: wire.podIfname, mac: wire.podMac, mtu, netnsFd: podNetnsFd }
+  const peer = { name: wire.podIfname, mac: wire.podMac, mtu, queues: QUEUES, netnsFd: podNetnsFd }
   return {
     create: {
       change: 'create link',
@@ -49,6 +55,7 @@ export function wireChanges(
         name,
         mac: wire.hostMac,
         mtu,
+        queues: QUEUES,
         ...(port === undefined ? {} : { master: port.master }),
         peer,
       },
