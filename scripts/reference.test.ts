@@ -22,7 +22,7 @@ test('the page of the environment has every variable that Podwire reads', async 
   const read = new Set(
     ['lib', 'cmd', 'native'].flatMap(sources).flatMap((text) => text.match(/\bPODWIRE_[A-Z_]+\b/g) ?? []),
   )
-  for (const name of ['PODWIRE_MODULES', 'PODWIRE_VERSION'])
+  for (const name of ['PODWIRE_MODULES', 'PODWIRE_START_OVER', 'PODWIRE_VERSION'])
     t.ok(read.delete(name), `${name} is of the build`)
   t.same(tableKeys('environment.md', /^PODWIRE_/), [...read].sort())
 })

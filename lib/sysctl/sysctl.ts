@@ -87,7 +87,7 @@ export class ProcSysctl implements Sysctl {
     try {
       this.#native.writeFile(pathOf(key), value)
     } catch (thrown) {
-      const cause = withCode(thrown as NodeJS.ErrnoException)
+      const cause = inFull(thrown as NodeJS.ErrnoException, pathOf(key))
       if (!optional || cause.code !== 'ENOENT')
         throw new SysctlError(`write ${JSON.stringify(value)} to`, key, cause)
     }
@@ -103,9 +103,11 @@ function pathOf(key: SysctlKey): string {
   return `/proc/sys/net/${key}`
 }
 
-/** The addon's errors have the number alone. */
-function withCode(error: NodeJS.ErrnoException): NodeJS.ErrnoException {
+/** As Node.js would say it: the addon's errors have a number, and do not know the path. */
+function inFull(error: NodeJS.ErrnoException, path: string): NodeJS.ErrnoException {
   if (error.errno === undefined) return error
-  const errno = -Math.abs(error.errno)
-  return Object.assign(error, { errno, code: getSystemErrorName(errno) })
+  const errno = -error.errno
+  const [code, why] = [getSystemErrorName(errno), getSystemErrorMessage(errno)]
+  const message = `${code}: ${why}, ${error.syscall} '${path}'`
+  return Object.assign(new Error(message), { errno, code })
 }
