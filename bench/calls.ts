@@ -1,8 +1,8 @@
 // `npm run bench:calls`: what an ADD and a DEL cost beside upstream's, one after another and 16 at once. The contenders
 // take turns, each on a node of its own.
 //
-//   node bench/calls.ts [--runs N] [--upstream DIR] [--write]     --upstream: another version's plugins, too;
-//                                                                 --write: docs/benchmarks.md
+//   node bench/calls.ts [--runs N] [--upstream DIR [--label TEXT]] [--write]     --upstream: another version's plugins, too,
+//                                                                                under this label; --write: docs/benchmarks.md
 
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -44,13 +44,20 @@ interface Figures {
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { runs: { type: 'string' }, upstream: { type: 'string' }, write: { type: 'boolean' } },
+    options: {
+      runs: { type: 'string' },
+      upstream: { type: 'string' },
+      label: { type: 'string' },
+      write: { type: 'boolean' },
+    },
   })
   process.chdir(dirname(import.meta.dirname))
   const runs = Number(values.runs ?? 40)
+  const { upstream: directory, label = directory } = values
+  const newer = directory && label ? { label, directory } : undefined
   const sections: string[] = []
   for (const { title, ...workload } of WORKLOADS) {
-    const contenders = await openContenders(workload, { pods: runs + WARM_UP, directory: values.upstream })
+    const contenders = await openContenders(workload, { pods: runs + WARM_UP, newer })
     try {
       const inTurn = await measureInTurn(contenders)
       const atOnce = await measureAtOnce(contenders)

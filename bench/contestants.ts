@@ -33,14 +33,16 @@ export interface Contender {
   close(): Promise<void>
 }
 
-/** @param directory  of upstream's plugins; Debian's when undefined */
+/** @param newer  another version of upstream's plugins */
 export async function openContenders(
   workload: Workload,
-  { pods, directory }: { pods: number; directory: string | undefined },
+  { pods, newer }: { pods: number; newer: { label: string; directory: string } | undefined },
 ): Promise<Contender[]> {
   const list = [
     { label: 'upstream (Debian)', contestant: upstream },
-    ...(directory === undefined ? [] : [{ label: directory, contestant: { ...upstream, directory } }]),
+    ...(newer === undefined
+      ? []
+      : [{ label: newer.label, contestant: { ...upstream, directory: newer.directory } }]),
     { label: 'Podwire, a process', contestant: podwire },
     { label: 'Podwire, daemon', contestant: shimmed() },
   ]
@@ -67,27 +69,31 @@ export async function openContenders(
 }
 
 /** As a daemon is that nobody has told otherwise, a second after its start. */
-async function rehearsed(node: TestNode): Promise<void> {
+export async function rehearsed(node: TestNode): Promise<void> {
   await node.daemon?.end('SIGTERM')
   const daemon = await node.restartDaemon({ rehearses: true })
   await daemon.says('rehearse')
 }
 
 /** bench/run-calls.c on the node: one for calls in turn, which stays, and one for each round of calls at once. */
-class Runner {
+export class Runner {
   readonly #node: TestNode
+  readonly #program: string
   readonly #config: string
   readonly #log: string
   #inTurn: ReturnType<Runner['open']> | undefined
 
-  constructor(node: TestNode, workload: Workload) {
+  /** @param program  what is called; the bridge plugin */
+  constructor(node: TestNode, workload: Workload, program?: string) {
+    const { directory, bridge } = node.contestant
     this.#node = node
+    this.#program = program ?? join(directory, bridge)
     this.#config = join(node.directory, 'bench.json')
     this.#log = join(node.directory, 'bench.log')
     writeFileSync(this.#config, configOf(node, workload))
   }
 
-  async call(verb: Verb, pod: Namespace): Promise<Timing> {
+  async call(verb: Verb | 'VERSION', pod: Namespace): Promise<Timing> {
     this.#inTurn ??= this.open(1)
     this.#inTurn.stdin.write(lineOf(verb, pod))
     const { value } = await this.#inTurn.lines.next()
@@ -108,7 +114,7 @@ class Runner {
 
   open(atOnce: number) {
     const { name, contestant, stateDir, socketPath } = this.#node
-    const { directory, bridge } = contestant
+    const { directory } = contestant
     const env = {
       PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
       CNI_IFNAME: 'eth0',
@@ -116,7 +122,7 @@ class Runner {
       PODWIRE_STATE_DIR: stateDir,
       PODWIRE_SOCKET: socketPath,
     }
-    const program = [buildRunner(), join(directory, bridge), this.#config, this.#log, String(atOnce)]
+    const program = [buildRunner(), this.#program, this.#config, this.#log, String(atOnce)]
     const child = spawn('ip', ['netns', 'exec', name, ...program], {
       env,
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -131,7 +137,7 @@ class Runner {
   }
 }
 
-function lineOf(verb: Verb, { name, path }: Namespace): string {
+function lineOf(verb: Verb | 'VERSION', { name, path }: Namespace): string {
   return `${verb} ${name} ${path}\n`
 }
 

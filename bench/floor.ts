@@ -1,0 +1,114 @@
+// What an ADD with the daemon would take if our own code took no time: a process that does nothing, a call that asks
+// nothing of the kernel, and how much of an ADD the daemon waits for the kernel. Each once right after another, and each
+// after a pause, in which the processor's caches forget the daemon.
+//
+//   node bench/floor.ts [--runs N] [--masquerade] [--dual-stack]
+
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { shimmed } from '../conformance/harness/daemon.ts'
+import { type Namespace, TestNode } from '../conformance/harness/node.ts'
+import { run } from '../conformance/harness/process.ts'
+import { Runner, rehearsed } from './contestants.ts'
+import { quantile } from './interleave.ts'
+
+const PAUSES_MS = [0, 20]
+/** Of lib/daemon/timed-steps.ts. */
+const STEPS = {
+  'the kernel': ['links', 'pod', 'sysctl', 'nftables', 'connections'],
+  'the stores': ['lease', 'record'],
+} as const
+
+type Column = Map<string, number>
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { runs: { type: 'string' }, masquerade: { type: 'boolean' }, 'dual-stack': { type: 'boolean' } },
+  })
+  const runs = Number(values.runs ?? 100)
+  const directory = mkdtempSync(join(tmpdir(), 'pw-bench-floor-'))
+  const node = await TestNode.create(shimmed())
+  const workload = { masquerade: values.masquerade === true, dualStack: values['dual-stack'] === true }
+  const [calls, nothing] = [new Runner(node, workload), new Runner(node, workload, compileNothing(directory))]
+  try {
+    await rehearsed(node)
+    const pods: Namespace[] = []
+    for (let i = 0; i < runs; i++) pods.push(await node.addPod(`p${i}`))
+    const columns: Column[] = []
+    for (const pauseMs of [0, ...PAUSES_MS])
+      columns.push(await measure({ node, calls, nothing, pods, pauseMs }))
+    print(columns.slice(1)) // the first warms up
+  } finally {
+    for (const runner of [calls, nothing]) runner.close()
+    await node.remove()
+    rmSync(directory, { recursive: true })
+  }
+}
+
+function compileNothing(directory: string): string {
+  const program = join(directory, 'nothing')
+  const source = 'int main(void) { return 0; }'
+  execFileSync('gcc', ['-O2', '-static', '-x', 'c', '-o', program, '-'], { input: source })
+  return program
+}
+
+interface Measured {
+  readonly node: TestNode
+  readonly calls: Runner
+  readonly nothing: Runner
+  readonly pods: readonly Namespace[]
+  readonly pauseMs: number
+}
+
+async function measure({ node, calls, nothing, pods, pauseMs }: Measured): Promise<Column> {
+  const timed = async (runner: Runner, verb: 'ADD' | 'DEL' | 'VERSION') => {
+    const times: number[] = []
+    for (const pod of pods) {
+      if (pauseMs > 0) await pause(pauseMs)
+      times.push((await runner.call(verb, pod)).ms)
+    }
+    return quantile(times, 0.5)
+  }
+  const column: Column = new Map([
+    ['a process that does nothing', await timed(nothing, 'VERSION')],
+    ['a call that asks nothing (VERSION)', await timed(calls, 'VERSION')],
+  ])
+  const before = await readSteps(node)
+  column.set('ADD', await timed(calls, 'ADD'))
+  const after = await readSteps(node)
+  for (const [label, names] of Object.entries(STEPS)) {
+    const ms = names.reduce((sum, name) => sum + (after.get(name) ?? 0) - (before.get(name) ?? 0), 0)
+    column.set(`of it ${label}`, ms / pods.length)
+  }
+  await timed(calls, 'DEL')
+  const at = (label: string) => column.get(label) ?? Number.NaN
+  const floor = at('a call that asks nothing (VERSION)') + at('of it the kernel') + at('of it the stores')
+  return column.set('ADD without our own code', floor)
+}
+
+/** Milliseconds that all ADDs have waited, by step. */
+async function readSteps(node: TestNode): Promise<Map<string, number>> {
+  const { stdout } = await run(['curl', '-s', '--unix-socket', node.socketPath, 'http://podwire/metrics'])
+  const sums = stdout.matchAll(/^podwire_step_duration_seconds_sum\{([^}]*)\} (\S+)$/gm)
+  return new Map(
+    [...sums].flatMap(([, labels = '', seconds]) => {
+      const step = /step="(\w+)"/.exec(labels)?.[1]
+      return labels.includes('verb="ADD"') && step ? [[step, 1000 * Number(seconds)]] : []
+    }),
+  )
+}
+
+function print(columns: readonly Column[]): void {
+  const heads = PAUSES_MS.map((ms) => (ms === 0 ? 'right after another' : `after ${ms} ms of nothing`))
+  console.log(`| | ${heads.join(' | ')} |\n| --- |${' --: |'.repeat(columns.length)}`)
+  for (const label of columns[0]?.keys() ?? [])
+    console.log(
+      `| ${label} | ${columns.map((column) => `${column.get(label)?.toFixed(2)} ms`).join(' | ')} |`,
+    )
+}
+
+await main()
