@@ -157,27 +157,43 @@ static napi_value addon_flock(napi_env env, napi_callback_info info)
 	return result;
 }
 
+/* @returns a string argument, to be freed; NULL, and a TypeError is thrown, when it is none */
+static char *string_argument(napi_env env, napi_value value, size_t *length)
+{
+	char *text;
+
+	if (napi_get_value_string_utf8(env, value, NULL, 0, length) != napi_ok) {
+		napi_throw_type_error(env, NULL, "a string is needed");
+		return NULL;
+	}
+	text = malloc(*length + 1);
+	if (!text)
+		throw_errno(env, "malloc", ENOMEM);
+	else
+		napi_get_value_string_utf8(env, value, text, *length + 1, length);
+	return text;
+}
+
 /* writeFile(path, text): into a file that is there, by one write(2), as files of /proc want it. */
 static napi_value addon_write_file(napi_env env, napi_callback_info info)
 {
-	char path[512], text[512];
 	napi_value argv[2];
 	size_t argc = 2, path_length, length;
-	int fd, err;
+	char *path, *text;
+	int fd = -1, err = 0;
 
 	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
-	if (argc < 2 || napi_get_value_string_utf8(env, argv[0], path, sizeof path, &path_length) != napi_ok ||
-	    napi_get_value_string_utf8(env, argv[1], text, sizeof text, &length) != napi_ok ||
-	    path_length == sizeof path - 1 || length == sizeof text - 1) {
-		napi_throw_type_error(env, NULL, "expected a path and a text, of less than 511 bytes each");
-		return NULL;
+	path = string_argument(env, argv[0], &path_length);
+	text = path ? string_argument(env, argv[1], &length) : NULL;
+	if (text) {
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		err = fd < 0 || write(fd, text, length) < 0 ? errno : 0;
+		if (fd >= 0)
+			close(fd);
 	}
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return throw_errno(env, "open", errno);
-	err = write(fd, text, length) < 0 ? errno : 0;
-	close(fd);
-	return err ? throw_errno(env, "write", err) : NULL;
+	free(text);
+	free(path);
+	return err ? throw_errno(env, fd < 0 ? "open" : "write", err) : NULL;
 }
 
 /*
@@ -547,17 +563,15 @@ extern void v8_set_flags(const char *flags) __asm__("_ZN2v82V818SetFlagsFromStri
 /* setV8Flags(flags): node:v8 has it as well, and takes milliseconds to load. */
 static napi_value addon_set_v8_flags(napi_env env, napi_callback_info info)
 {
-	char flags[256];
 	napi_value text;
 	size_t argc = 1, length;
+	char *flags;
 
 	napi_get_cb_info(env, info, &argc, &text, NULL, NULL);
-	if (argc < 1 || napi_get_value_string_utf8(env, text, flags, sizeof flags, &length) != napi_ok) {
-		napi_throw_type_error(env, NULL, "a string is needed");
-		return NULL;
-	}
-	if (v8_set_flags)
+	flags = string_argument(env, text, &length);
+	if (flags && v8_set_flags)
 		v8_set_flags(flags);
+	free(flags);
 	return NULL;
 }
 

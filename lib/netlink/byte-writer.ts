@@ -1,6 +1,7 @@
 // A buffer that grows while a message is written into it.
 
 const INITIAL_BYTES = 4096
+const NOTHING = new Uint8Array(0)
 
 /** Of a writer that has finished, for the next: zero bytes throughout. */
 let spare: Uint8Array<ArrayBuffer> | undefined
@@ -43,10 +44,12 @@ export class ByteWriter {
     this.skip((4 - (this.#length & 3)) & 3)
   }
 
-  /** Nothing may be written after it. */
+  /** @returns what was written; the writer is empty again */
   finish(): Uint8Array {
     const written = this.#bytes.slice(0, this.#length)
     if (this.#bytes.length === INITIAL_BYTES) spare = this.#bytes.fill(0, 0, this.#length)
+    this.#bytes = NOTHING // the next writer has it
+    this.#length = 0
     return written
   }
 

@@ -148,6 +148,18 @@ test('ByteWriter keeps what was written when it grows', async (t) => {
   t.pass()
 })
 
+test('ByteWriter is empty after it has finished, and the next begins with zeros', async (t) => {
+  const first = new ByteWriter()
+  first.bytes(Uint8Array.of(1, 2, 3, 4))
+  const written = first.finish()
+  const next = new ByteWriter()
+  next.skip(2)
+  first.bytes(Uint8Array.of(9, 9))
+  t.strictSame([...first.finish()], [9, 9])
+  t.strictSame([...next.finish()], [0, 0])
+  t.strictSame([...written], [1, 2, 3, 4])
+})
+
 test('ByteWriter aligns to four bytes with zeros', async (t) => {
   const writer = new ByteWriter()
   for (const expected of [4, 8, 12]) {

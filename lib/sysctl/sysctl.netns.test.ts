@@ -54,6 +54,15 @@ test('ProcSysctl speaks of its namespace and of no other', async (t) => {
   t.equal(readFileSync(`/proc/sys/net/${key}`, 'utf8'), before, 'nor of the node’s')
 })
 
+test('ProcSysctl writes a value of any length', async (t) => {
+  const namespace = makeNamespace(t, 'sysctl')
+  const sysctl = new ProcSysctl(namespace.netns)
+  const key = 'ipv4/ip_local_reserved_ports'
+  const value = Array.from({ length: 400 }, (_, nth) => 1000 + 2 * nth).join(',')
+  sysctl.set({ key, value })
+  t.equal(namespace.run('cat', `/proc/sys/net/${key}`).trim(), value)
+})
+
 test('ProcSysctl refuses what is no parameter', async (t) => {
   const sysctl = new ProcSysctl(makeNamespace(t, 'sysctl').netns)
   t.throws(() => sysctl.find('ipv4'), { code: 'EISDIR', message: /^read sysctl net\/ipv4: EISDIR: / })
