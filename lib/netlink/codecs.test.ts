@@ -155,8 +155,8 @@ test('ByteWriter is empty after it has finished, and the next begins with zeros'
   const next = new ByteWriter()
   next.skip(2)
   first.bytes(Uint8Array.of(9, 9))
-  t.strictSame([...first.finish()], [9, 9])
   t.strictSame([...next.finish()], [0, 0])
+  t.strictSame([...first.finish()], [9, 9])
   t.strictSame([...written], [1, 2, 3, 4])
 })
 
