@@ -5,7 +5,7 @@ import type { Undo } from '../host/undo.ts'
 import { Prefix } from '../ip/prefix.ts'
 import { unlessGone } from '../netlink/error.ts'
 import { LOOPBACK_INDEX } from '../rtnl/link.ts'
-import { hasIpv6, type PodAddressing, podChanges, podSysctls } from '../veth/pod-link.ts'
+import { hasIpv6, type PodAddressing, podChanges, podSysctlFiles } from '../veth/pod-link.ts'
 
 const LOOPBACK_ADDRESS = Prefix.parse('127.0.0.1/8')
 const LOOPBACK_IPV6 = 'ipv6/conf/lo/disable_ipv6'
@@ -22,7 +22,7 @@ export async function configurePodEnd(
     if (value !== undefined) pod.sysctl.set({ key: LOOPBACK_IPV6, value })
     if (!loopback.up) await lowerLoopback(pod)
   })
-  pod.sysctl.set(...podSysctls(ifname, addressing))
+  pod.sysctl.set(...podSysctlFiles(ifname, addressing))
   await pod.rtnl.apply(...podChanges(link.index, addressing))
 }
 

@@ -61,6 +61,18 @@ export function kernelContract(subject: string, makeWorld: (t: Test) => KernelWo
     t.equal((await other.rtnl.getLink('lo')).up, false)
   })
 
+  holds('has one arp_notify, set as a link’s or as a sysctl', async (t, { kernel, a, b }) => {
+    const [host, pod] = [open(t, kernel, a), open(t, kernel, b)]
+    const link = await connect(host, pod)
+    const key = 'ipv4/conf/eth0/arp_notify'
+    t.equal(pod.sysctl.find(key), '0')
+    await pod.rtnl.apply({ change: 'set link', link, set: { arpNotify: true } })
+    t.equal(pod.sysctl.find(key), '1')
+    await pod.rtnl.apply({ change: 'set link', link: 'eth0', set: { arpNotify: false } })
+    t.equal(pod.sysctl.find(key), '0')
+    t.equal(host.sysctl.find('ipv4/conf/veth0/arp_notify'), '0')
+  })
+
   holds('refuses a path where there is nothing', async (t, { kernel, nothing }) => {
     t.throws(() => kernel.openNamespace(nothing), {
       name: 'NetnsError',

@@ -139,6 +139,15 @@ export const IFLA = attributeTable({
   IFLA_MAX_MTU: [52, u32],
 })
 
+/** By their numbers in linux/ip.h (IPV4_DEVCONF_…): sysctls of `ipv4/conf/<link>`. */
+export const IPV4_DEVCONF = attributeTable({ IPV4_DEVCONF_ARP_NOTIFY: [22, u32] })
+export const IFLA_INET = attributeTable({ IFLA_INET_CONF: [1, nested(() => IPV4_DEVCONF)] })
+/** By address family. */
+export const IFLA_OF_FAMILIES = attributeTable({ AF_INET: [AF_INET, nested(() => IFLA_INET)] })
+
+/** What is set; of what is read this would be half, and nobody asks for it. */
+export const IFLA_SET = attributeTable({ ...IFLA, IFLA_AF_SPEC: [26, nested(() => IFLA_OF_FAMILIES)] })
+
 const vlanInfo = struct('bridge_vlan_info', [
   ['flags', flags(u16, { master: 1, pvid: 2, untagged: 4, range_begin: 8, range_end: 16 })],
   ['vid', u16],
@@ -261,7 +270,7 @@ function kind<H, T extends MessageKind['attributes']>(
 export const RTM_NEWLINK = kind('RTM_NEWLINK', 16, ifinfomsg, IFLA)
 export const RTM_DELLINK = kind('RTM_DELLINK', 17, ifinfomsg, IFLA)
 export const RTM_GETLINK = kind('RTM_GETLINK', 18, ifinfomsg, IFLA)
-export const RTM_SETLINK = kind('RTM_SETLINK', 19, ifinfomsg, IFLA)
+export const RTM_SETLINK = kind('RTM_SETLINK', 19, ifinfomsg, IFLA_SET)
 export const BRIDGE_RTM_NEWLINK = kind('RTM_NEWLINK', 16, ifinfomsg, IFLA_OF_BRIDGE)
 export const BRIDGE_RTM_DELLINK = kind('RTM_DELLINK', 17, ifinfomsg, IFLA_OF_BRIDGE)
 export const BRIDGE_RTM_GETLINK = kind('RTM_GETLINK', 18, ifinfomsg, IFLA_OF_BRIDGE)

@@ -95,6 +95,8 @@ export function setLink(stack: FakeStack, ref: LinkRef, set: LinkSettings): void
   if (set.allmulti !== undefined) link.allmulti = set.allmulti
   if (set.up !== undefined && set.up !== link.up) setUp(link, set.up)
   if (set.txQueueLength !== undefined) link.txQueueLength = set.txQueueLength
+  if (set.arpNotify !== undefined)
+    stack.parameters.put(`ipv4/conf/${link.name}/arp_notify`, String(Number(set.arpNotify)))
 }
 
 /** dev_change_net_namespace; `name` is for where the link's own is taken. */

@@ -73,6 +73,8 @@ export interface LinkParameters {
   removeLink(name: IfName): void
   /** @returns undefined where there is no such parameter */
   find(key: string): string | undefined
+  /** As another part of the kernel does it: nobody is asked. */
+  put(key: string, value: string): void
 }
 
 /** What the running kernel can do. */

@@ -137,6 +137,7 @@ function formatSettings(set: LinkSettings): string {
     ...(set.master === undefined ? [] : set.master === 0 ? ['nomaster'] : [`master #${set.master}`]),
     ...(set.hairpin === undefined ? [] : [`type bridge_slave hairpin ${onOff(set.hairpin)}`]),
     ...(set.isolated === undefined ? [] : [`type bridge_slave isolated ${onOff(set.isolated)}`]),
+    ...(set.arpNotify === undefined ? [] : [`arp_notify ${onOff(set.arpNotify)}`]), // ip has no word for it
     ...(set.up === undefined ? [] : [set.up ? 'up' : 'down']),
   ]
   return words.join(' ')

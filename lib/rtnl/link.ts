@@ -155,6 +155,11 @@ export interface LinkSettings {
   readonly alias?: string
   readonly hairpin?: boolean
   readonly isolated?: boolean
+  /**
+   * The sysctl ipv4/conf/<link>/arp_notify: whether the link announces its addresses when it comes up. Not together with
+   * `up`, which the kernel minds first (do_setlink), nor with a port's settings.
+   */
+  readonly arpNotify?: boolean
 }
 
 function flagBits(settings: Pick<LinkSettings, 'up' | 'promisc' | 'allmulti'>): {
@@ -264,7 +269,11 @@ export function setLinkRequest(ref: LinkRef, settings: LinkSettings, operation: 
     ...(settings.isolated === undefined ? {} : { IFLA_BRPORT_ISOLATED: Number(settings.isolated) }),
   }
   const hasPort = Object.keys(port).length > 0
-  return request(hasPort ? RTM_NEWLINK : RTM_SETLINK, {
+  const { arpNotify } = settings
+  if (arpNotify !== undefined && (hasPort || settings.up !== undefined))
+    throw new RangeError(`arpNotify of ${ref} in a message of its own`)
+  const kind = hasPort ? RTM_NEWLINK : RTM_SETLINK
+  return request(kind as typeof RTM_SETLINK, {
     header: { ...refHeader(ref), ...flagBits(settings) },
     attributes: {
       ...refAttributes(ref),
@@ -272,6 +281,9 @@ export function setLinkRequest(ref: LinkRef, settings: LinkSettings, operation: 
       ...(settings.txQueueLength === undefined ? {} : { IFLA_TXQLEN: settings.txQueueLength }),
       ...placeAttributes({ netnsFd: settings.netnsFd }),
       ...(settings.alias === undefined ? {} : { IFLA_IFALIAS: settings.alias }),
+      ...(arpNotify === undefined
+        ? {}
+        : { IFLA_AF_SPEC: { AF_INET: { IFLA_INET_CONF: { IPV4_DEVCONF_ARP_NOTIFY: Number(arpNotify) } } } }),
       ...(hasPort ? { IFLA_LINKINFO: { IFLA_INFO_SLAVE_KIND: 'bridge', IFLA_INFO_SLAVE_DATA: port } } : {}),
     },
     operation,

@@ -2,9 +2,10 @@ import { test } from 'tap'
 import { IpAddress } from '../ip/address.ts'
 import type { MacAddress } from '../ip/mac.ts'
 import { Prefix } from '../ip/prefix.ts'
+import { formatMessage } from '../netlink/describe.ts'
 import { readPayload } from '../netlink/request.ts'
 import { toRequest } from './change-request.ts'
-import type { IfIndex } from './link.ts'
+import type { IfIndex, LinkSettings } from './link.ts'
 import type { Change } from './rtnl.ts'
 
 /** Captured: strace -e trace=sendmsg -e write=3 ip …, iproute2 6.1.0, without the netlink header. */
@@ -367,6 +368,18 @@ test('a link is not renamed by its name, which would look for the new one', asyn
     name: 'RangeError',
     message: 'rename veth1 by its index',
   })
+})
+
+test('a link learns to announce its addresses before it comes up', async (t) => {
+  const change = (set: LinkSettings): Change => ({ change: 'set link', link: 'eth0', set })
+  const { kind, payload, operation } = toRequest(change({ arpNotify: true }))
+  t.equal(operation, 'ip link set dev eth0 arp_notify on')
+  t.match(
+    formatMessage(kind, 0, payload),
+    'IFLA_AF_SPEC { AF_INET { IFLA_INET_CONF { IPV4_DEVCONF_ARP_NOTIFY 1 } } }',
+  )
+  for (const more of [{ up: true }, { hairpin: true }] as const)
+    t.throws(() => toRequest(change({ arpNotify: true, ...more })), { name: 'RangeError' })
 })
 
 /** Byte arrays as text, so that a difference can be read. */

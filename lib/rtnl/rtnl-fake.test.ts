@@ -4,7 +4,7 @@ import { type RtnlWorld, rtnlContract } from './rtnl.contract.ts'
 import { RtnlFake } from './rtnl-fake.ts'
 import { trafficContract } from './traffic.contract.ts'
 
-const noParameters = { addLink() {}, renameLink() {}, removeLink() {}, find: () => undefined }
+const noParameters = { addLink() {}, renameLink() {}, removeLink() {}, put() {}, find: () => undefined }
 
 function makeWorld({ bridgeVlanFiltering = true, ...features }: Partial<KernelFeatures>): RtnlWorld {
   const network = new FakeNetwork({ bridgeVlanFiltering, ...features })

@@ -5,7 +5,7 @@ import { FakeNetwork, FakeStack } from './fake-stack.ts'
 import { RtnlFake } from './rtnl-fake.ts'
 import { findUplinks } from './uplink.ts'
 
-const parameters = { addLink() {}, renameLink() {}, removeLink() {}, find: () => undefined }
+const parameters = { addLink() {}, renameLink() {}, removeLink() {}, put() {}, find: () => undefined }
 
 test('uplinks are the links of the best default routes, each once', async (t) => {
   const rtnl = new RtnlFake(

@@ -2,8 +2,11 @@
 // network namespaces that have been looked at (proc_sys_compare): with a hundred pods that was a thirteenth of an ADD, and
 // it grows with their number. What is read is asked of the kernel each time: nothing that another process sets is missed.
 
-import { closeSync, readSync } from 'node:fs'
+import { closeSync, constants, openSync, readSync } from 'node:fs'
 import type { SysctlKey } from './sysctl.ts'
+
+/** Those of links are below them. */
+const DIRECTORY = /^(ipv[46]\/conf)\/(.+)$/
 
 /** Of the node's own there are four or five. */
 const MAX_FILES = 16
@@ -13,6 +16,8 @@ export class OpenSysctls {
   /** Descriptors; the first is the oldest. */
   readonly #files = new Map<SysctlKey, number>()
   readonly #buffer = Buffer.alloc(4096)
+
+  readonly #directories = new Map<string, number>()
 
   /** @param openFile  throws as openSync does */
   constructor(openFile: (key: SysctlKey) => number) {
@@ -33,8 +38,27 @@ export class OpenSysctls {
     }
   }
 
+  /**
+   * A way to a link's parameter that does not begin at the root: from a folder that stays open. It is good as long as the
+   * protocol's folder is the same (its module, that is).
+   *
+   * @returns undefined for what is of no link
+   */
+  shortPath(key: SysctlKey, root: string): string | undefined {
+    const [, directory, rest] = DIRECTORY.exec(key) ?? []
+    if (directory === undefined || rest === undefined) return undefined
+    let open = this.#directories.get(directory)
+    if (open === undefined) {
+      open = openSync(`${root}/${directory}`, constants.O_RDONLY | constants.O_DIRECTORY)
+      this.#directories.set(directory, open)
+    }
+    return `/proc/self/fd/${open}/${rest}`
+  }
+
   close(): void {
     for (const key of [...this.#files.keys()]) this.#close(key)
+    for (const open of this.#directories.values()) closeSync(open)
+    this.#directories.clear()
   }
 
   #readAnew(key: SysctlKey): string {

@@ -59,6 +59,11 @@ export class SysctlFake implements Sysctl {
     return this.#values.get(realKey(key)) ?? this.#counted.get(key)
   }
 
+  /** Set otherwise than by its file. */
+  put(key: SysctlKey, value: string): void {
+    this.#write(realKey(key), value)
+  }
+
   /** What the kernel counts, and nobody writes. */
   announce(key: SysctlKey, value: string): void {
     this.#counted.set(key, value)

@@ -85,11 +85,23 @@ export class ProcSysctl implements Sysctl {
 
   #write({ key, value, optional }: SysctlSetting): void {
     try {
-      this.#native.writeFile(pathOf(key), value)
+      if (!this.#writeShortly(key, value)) this.#native.writeFile(pathOf(key), value)
     } catch (thrown) {
       const cause = inFull(thrown as NodeJS.ErrnoException, pathOf(key))
       if (!optional || cause.code !== 'ENOENT')
         throw new SysctlError(`write ${JSON.stringify(value)} to`, key, cause)
+    }
+  }
+
+  /** @returns false when there is no shorter way, or none any more */
+  #writeShortly(key: SysctlKey, value: string): boolean {
+    try {
+      const path = this.#open?.shortPath(key, ROOT)
+      if (path !== undefined) this.#native.writeFile(path, value)
+      return path !== undefined
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).syscall === 'open') return false
+      throw error
     }
   }
 
@@ -99,8 +111,10 @@ export class ProcSysctl implements Sysctl {
   }
 }
 
+const ROOT = '/proc/sys/net'
+
 function pathOf(key: SysctlKey): string {
-  return `/proc/sys/net/${key}`
+  return `${ROOT}/${key}`
 }
 
 /** As Node.js would say it: the addon's errors have a number, and do not know the path. */

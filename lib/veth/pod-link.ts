@@ -80,8 +80,21 @@ export function hostSysctls(hostIfname: string): SysctlSetting[] {
   return [{ key: `ipv6/conf/${hostIfname}/accept_ra`, value: '0', optional: true, blind: true }]
 }
 
-/** Inside the pod, before addresses are set. What concerns IPv6 addresses, only for a pod that has some. */
+/** Inside the pod, as they are to be. What concerns IPv6 addresses, only for a pod that has some. */
 export function podSysctls(
+  ifname: string,
+  addressing: Pick<PodAddressing, 'enableDad' | 'addresses'>,
+): SysctlSetting[] {
+  // A gratuitous ARP when the link comes up corrects neighbours that remember an earlier holder of the address.
+  const announcing = { key: `ipv4/conf/${ifname}/arp_notify`, value: '1', optional: true, blind: true }
+  return [...podSysctlFiles(ifname, addressing), announcing]
+}
+
+/**
+ * Those that are written into files, before addresses are set. The other goes by podChanges: to find a file of a new
+ * namespace in /proc/sys/net, the kernel looks at the folders of all others (proc_sys_compare).
+ */
+export function podSysctlFiles(
   ifname: string,
   { enableDad, addresses }: Pick<PodAddressing, 'enableDad' | 'addresses'>,
 ): SysctlSetting[] {
@@ -102,8 +115,6 @@ export function podSysctls(
     ...(enableDad
       ? [ipv6(`${ifname}/enhanced_dad`, '1'), ipv6(`${ifname}/accept_dad`, '1')]
       : [ipv6(`${ifname}/accept_dad`, '0')]),
-    // A gratuitous ARP when the link comes up corrects neighbours that remember an earlier holder of the address.
-    { key: `ipv4/conf/${ifname}/arp_notify`, value: '1', optional: true, blind: true },
   ]
 }
 
@@ -126,6 +137,7 @@ export function podChanges(
 ): Change[] {
   return [
     { change: 'set link', link: LOOPBACK_INDEX, set: { up: true } },
+    { change: 'set link', link: dev, set: { arpNotify: true } },
     ...addresses.map(
       (prefix): Change => ({
         change: 'add address',
