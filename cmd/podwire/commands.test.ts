@@ -103,7 +103,7 @@ const ROWS = [
     words: ['install', '/nonexistent'],
     exitStatus: 1,
     stdout: /^$/,
-    stderr: /^podwire install: ENOENT.*'\/nonexistent'\n$/,
+    stderr: /^podwire install: "\/nonexistent" is no directory\n {2}.*mkdir -p \/nonexistent\n$/,
   },
 ]
 

@@ -1,8 +1,9 @@
 // `podwire install`: the executable and its names, put where a runtime looks for plugins. Each file appears whole
 // under its name (rename(2)), so it may run while the node starts pods.
 
-import { chmodSync, copyFileSync, realpathSync, symlinkSync } from 'node:fs'
+import { chmodSync, copyFileSync, realpathSync, statSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { CommandError } from './command.ts'
 import { replace, sync } from './replace.ts'
 
 const EXECUTABLE = 'podwire'
@@ -19,9 +20,10 @@ export interface Installation {
 /**
  * @param directory  existing directory
  * @returns what was done, a line for each file
- * @throws Error of the file system, with the path in it
+ * @throws Error of the file system, with the path in it; what to do, when the directory is none
  */
 export function install(directory: string, { executable, names, withShim }: Installation): string[] {
+  requireDirectory(directory)
   const target = withShim ? SHIM : EXECUTABLE
   const shim = join(dirname(executable), SHIM)
   return [
@@ -30,6 +32,15 @@ export function install(directory: string, { executable, names, withShim }: Inst
     ...(withShim ? [put(directory, SHIM, shim)] : []),
     ...names.map((name) => link(directory, name, target)),
   ]
+}
+
+/** It is not made: of a slip of the pen the runtime would know nothing. */
+function requireDirectory(directory: string): void {
+  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory()) return
+  throw new CommandError(
+    `${JSON.stringify(directory)} is no directory`,
+    `name the one in which the runtime looks for plugins (mostly /opt/cni/bin), or make it: mkdir -p ${directory}`,
+  )
 }
 
 function put(directory: string, name: string, source: string): string {
