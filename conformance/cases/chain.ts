@@ -76,12 +76,11 @@ async function asStatic(stage: Stage, fields: Config, options: Options = {}): Pr
   await stage.add(pod, config, { ...typed(config), ...options })
 }
 
-/** Of several packets one that is answered will do: upstream's node may still look for duplicates of its address. */
-const pingPatiently = async (stage: Stage, inside: Namespace, to: string) =>
-  stage.sh(`ping -c 1 -w 8 ${to} >/dev/null && echo reached || echo not reached`, inside)
+const ping = async (stage: Stage, inside: Namespace, to: string, patience = '-W 2') =>
+  stage.sh(`ping -c 1 ${patience} ${to} >/dev/null && echo reached || echo not reached`, inside)
 
-const ping = async (stage: Stage, inside: Namespace, to: string) =>
-  stage.sh(`ping -c 1 -W 2 ${to} >/dev/null && echo reached || echo not reached`, inside)
+/** Of several packets one that is answered will do: upstream's node may still look for duplicates of its address. */
+const PATIENTLY = '-w 8'
 
 const stories: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   'loopback brings lo up, and down again': async (stage) => {
@@ -159,7 +158,7 @@ const stories: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
       [one, '192.0.2.2'],
       [one, '2001:db8:ffff::2'],
     ] as const)
-      stage.note(`${pod.label} to ${to}`, [await pingPatiently(stage, pod, to)])
+      stage.note(`${pod.label} to ${to}`, [await ping(stage, pod, to, PATIENTLY)])
     for (const pod of [one, two]) await stage.del(pod, config, typed(config))
   },
   'macvlan gives a pod an address on a link of the node': async (stage) => {
