@@ -13,15 +13,15 @@ import { parseArgs } from 'node:util'
 import { shimmed } from '../conformance/harness/daemon.ts'
 import { type Namespace, TestNode } from '../conformance/harness/node.ts'
 import { run } from '../conformance/harness/process.ts'
+import type { Step } from '../lib/daemon/timed-steps.ts'
 import { Runner, rehearsed } from './contestants.ts'
 import { quantile } from './interleave.ts'
 
 const PAUSES_MS = [0, 20]
-/** Of lib/daemon/timed-steps.ts. */
 const STEPS = {
   'the kernel': ['links', 'pod', 'sysctl', 'nftables', 'connections'],
   'the stores': ['lease', 'record'],
-} as const
+} satisfies Readonly<Record<string, readonly Step[]>>
 
 type Column = Map<string, number>
 

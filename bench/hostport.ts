@@ -11,7 +11,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type Contestant, podwire, upstream } from '../conformance/harness/contestant.ts'
+import { type Contestant, upstream } from '../conformance/harness/contestant.ts'
 import { shimmed } from '../conformance/harness/daemon.ts'
 import type { Namespace, TestNode } from '../conformance/harness/node.ts'
 import { quantile } from './interleave.ts'
@@ -44,7 +44,7 @@ async function main(): Promise<void> {
   const subjects: Subject[] = []
   try {
     const program = await compileRoundTrip(directory)
-    for (const contestant of [{ ...shimmed(), name: podwire.name }, upstream])
+    for (const contestant of [shimmed(), upstream])
       for (const pods of [1, many]) {
         subjects.push(await prepare(contestant, { pods, program }))
         console.error(`${contestant.name}: ${pods} pods are there`)

@@ -64,8 +64,10 @@ export async function serve({ name }: Namespace, command: readonly string[]): Pr
   const port = command.at(-1)
   const isThere = async () =>
     (await mustRun('ip', 'netns', 'exec', name, 'ss', '-Hltn', `sport = :${port}`)) !== ''
-  while (!(await isThere()))
+  for (let attempt = 0; !(await isThere()); attempt++) {
     if (child.exitCode !== null) throw new Error(`"${command.join(' ')}" ended: is ${command[0]} installed?`)
+    if (attempt === 200) throw new Error(`"${command.join(' ')}" does not listen`)
+  }
 }
 
 export function endServers(): void {
