@@ -186,7 +186,10 @@ static napi_value addon_write_file(napi_env env, napi_callback_info info)
 	path = string_argument(env, argv[0], &path_length);
 	text = path ? string_argument(env, argv[1], &length) : NULL;
 	if (text) {
-		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (strlen(path) == path_length)
+			fd = open(path, O_WRONLY | O_CLOEXEC);
+		else
+			errno = EINVAL; /* what follows the NUL would not be looked at */
 		err = fd < 0 || write(fd, text, length) < 0 ? errno : 0;
 		if (fd >= 0)
 			close(fd);

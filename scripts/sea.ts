@@ -13,7 +13,8 @@ export const NODE_PACKAGE = `node_modules/node-linux-${process.arch}`
 const POSTJECT = 'node_modules/postject/dist/cli.js'
 const SENTINEL = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2'
 
-/** What is young takes 2 MiB twice from the start, and never 16: a daemon that has served some thousand calls is 14 MiB
+/**
+ * What is young takes 2 MiB twice from the start, and never 16: a daemon that has served some thousand calls is 14 MiB
  * smaller, a process for one call collects garbage once less, and no call takes longer.
  */
 const HEAP_FLAGS = ['--min-semi-space-size=2', '--max-semi-space-size=2']

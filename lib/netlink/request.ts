@@ -23,6 +23,10 @@ export interface Request {
 /** As it is, or to be made when it is asked for: most requests do not fail. */
 export type Operation = string | (() => string)
 
+export function operationText(operation: Operation): string {
+  return typeof operation === 'string' ? operation : operation()
+}
+
 class LazyRequest implements Request {
   readonly kind: MessageKind
   readonly flags: number
@@ -40,7 +44,7 @@ class LazyRequest implements Request {
   }
 
   get operation(): string {
-    return typeof this.#operation === 'string' ? this.#operation : this.#operation()
+    return operationText(this.#operation)
   }
 }
 

@@ -4,7 +4,7 @@ import type { MacAddress } from '../ip/mac.ts'
 import { macFromBytes, macToBytes } from '../ip/mac.ts'
 import type { Attributes } from '../netlink/attributes.ts'
 import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/message.ts'
-import { type Operation, type Request, readKnown, request } from '../netlink/request.ts'
+import { type Operation, operationText, type Request, readKnown, request } from '../netlink/request.ts'
 import {
   type IFLA,
   type IFLA_BR,
@@ -263,7 +263,7 @@ function vethData(link: NewVeth): Record<string, unknown> {
  */
 export function setLinkRequest(ref: LinkRef, settings: LinkSettings, operation: Operation): Request {
   if (typeof ref === 'string' && settings.name !== undefined)
-    throw new RangeError(`rename ${ref} by its index`)
+    throw new RangeError(`${operationText(operation)}: rename by index`)
   const port: Attributes<typeof IFLA_BRPORT> = {
     ...(settings.hairpin === undefined ? {} : { IFLA_BRPORT_MODE: Number(settings.hairpin) }),
     ...(settings.isolated === undefined ? {} : { IFLA_BRPORT_ISOLATED: Number(settings.isolated) }),
@@ -271,7 +271,7 @@ export function setLinkRequest(ref: LinkRef, settings: LinkSettings, operation: 
   const hasPort = Object.keys(port).length > 0
   const { arpNotify } = settings
   if (arpNotify !== undefined && (hasPort || settings.up !== undefined))
-    throw new RangeError(`arpNotify of ${ref} in a message of its own`)
+    throw new RangeError(`${operationText(operation)}: arp_notify in a message of its own`)
   const kind = hasPort ? RTM_NEWLINK : RTM_SETLINK
   return request(kind as typeof RTM_SETLINK, {
     header: { ...refHeader(ref), ...flagBits(settings) },

@@ -366,7 +366,7 @@ test('a link is not renamed by its name, which would look for the new one', asyn
   const change: Change = { change: 'set link', link: 'veth1', set: { name: 'veth9' } }
   t.throws(() => toRequest(change), {
     name: 'RangeError',
-    message: 'rename veth1 by its index',
+    message: 'ip link set dev veth1 name veth9: rename by index',
   })
 })
 

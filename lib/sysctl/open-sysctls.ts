@@ -2,7 +2,7 @@
 // network namespaces that have been looked at (proc_sys_compare): with a hundred pods that was a thirteenth of an ADD, and
 // it grows with their number. What is read is asked of the kernel each time: nothing that another process sets is missed.
 
-import { closeSync, constants, openSync, readSync } from 'node:fs'
+import { closeSync, readSync } from 'node:fs'
 import type { SysctlKey } from './sysctl.ts'
 
 /** Those of links are below them. */
@@ -44,12 +44,12 @@ export class OpenSysctls {
    *
    * @returns undefined for what is of no link
    */
-  shortPath(key: SysctlKey, root: string): string | undefined {
+  shortPath(key: SysctlKey): string | undefined {
     const [, directory, rest] = DIRECTORY.exec(key) ?? []
     if (directory === undefined || rest === undefined) return undefined
     let open = this.#directories.get(directory)
     if (open === undefined) {
-      open = openSync(`${root}/${directory}`, constants.O_RDONLY | constants.O_DIRECTORY)
+      open = this.#openFile(directory)
       this.#directories.set(directory, open)
     }
     return `/proc/self/fd/${open}/${rest}`

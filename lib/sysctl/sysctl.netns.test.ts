@@ -63,6 +63,13 @@ test('ProcSysctl writes a value of any length', async (t) => {
   t.equal(namespace.run('cat', `/proc/sys/net/${key}`).trim(), value)
 })
 
+test('ProcSysctl writes nothing where a name has a NUL', async (t) => {
+  const sysctl = new ProcSysctl(makeNamespace(t, 'sysctl').netns)
+  const key = 'ipv4/conf/all/arp_notify'
+  t.throws(() => sysctl.set({ key: `${key}\0.other`, value: '1', blind: true }), { code: 'EINVAL' })
+  t.equal(sysctl.find(key), '0')
+})
+
 test('ProcSysctl refuses what is no parameter', async (t) => {
   const sysctl = new ProcSysctl(makeNamespace(t, 'sysctl').netns)
   t.throws(() => sysctl.find('ipv4'), { code: 'EISDIR', message: /^read sysctl net\/ipv4: EISDIR: / })

@@ -96,7 +96,7 @@ export class ProcSysctl implements Sysctl {
   /** @returns false when there is no shorter way, or none any more */
   #writeShortly(key: SysctlKey, value: string): boolean {
     try {
-      const path = this.#open?.shortPath(key, ROOT)
+      const path = this.#open?.shortPath(key)
       if (path !== undefined) this.#native.writeFile(path, value)
       return path !== undefined
     } catch (error) {
@@ -111,10 +111,8 @@ export class ProcSysctl implements Sysctl {
   }
 }
 
-const ROOT = '/proc/sys/net'
-
 function pathOf(key: SysctlKey): string {
-  return `${ROOT}/${key}`
+  return `/proc/sys/net/${key}`
 }
 
 /** As Node.js would say it: the addon's errors have a number, and do not know the path. */
