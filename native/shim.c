@@ -37,18 +37,21 @@ enum { CALL = 1, ACCEPTED = 16, WORKING = 17, OUTCOME = 18, REFUSED = 19 };
 #define MAX_REQUEST (4 << 20)
 #define MAX_VARIABLES 4096
 
+/* A page that is touched costs as much as some system calls: what each call needs lies on one. */
+#define TOGETHER __attribute__((section(".data")))
+
 extern char **environ;
 
 static unsigned char request[HEADER + MAX_REQUEST];
 static size_t request_length = HEADER;
-static size_t config_start; /* of stdin, in the request */
+static TOGETHER size_t config_start; /* of stdin, in the request */
 
 /* What the daemon says when it refuses: the error object for stdout, should there be no executable. */
 static char refusal[4096];
-static size_t refusal_length;
+static TOGETHER size_t refusal_length;
 
 /* The daemon may have begun with the call. */
-static int may_have_begun;
+static TOGETHER int may_have_begun;
 
 static char call_variable[13 + 32 + 1] = "PODWIRE_CALL=";
 static char executable[4096];
@@ -320,7 +323,7 @@ static void ask_daemon(void)
 	close(fd);
 }
 
-/* The executable beside the file that this is, whatever link it was called by. */
+/* The executable beside the file that this is, whatever link it was called by, and whether or not it was replaced since. */
 static int find_executable(void)
 {
 	ssize_t length = readlink("/proc/self/exe", executable, sizeof executable - sizeof EXECUTABLE);
@@ -395,7 +398,6 @@ int main(int argc, char **argv)
 	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
 	const char *name = slash ? slash + 1 : argc > 0 ? argv[0] : "";
 	const char *no_daemon = getenv("PODWIRE_NO_DAEMON");
-	int found = find_executable();
 
 	/* A person who calls it with words, and who asks for no daemon, is not answered from here. */
 	if (argc == 1 && !(no_daemon && *no_daemon) && name_call() && append(name) &&
@@ -403,7 +405,7 @@ int main(int argc, char **argv)
 		ask_daemon();
 	if (config_start && has_config() && !restore_stdin())
 		return fail();
-	if (found)
+	if (find_executable())
 		execute(argv);
 	return fail();
 }

@@ -28,7 +28,15 @@ const EXECUTABLE = 'dist/bin/podwire'
 const SHIM = 'dist/bin/podwire-shim'
 /** musl: a static executable of it needs nothing on the node, starts in half a millisecond, and has 20 KB. */
 const SHIM_COMPILER = 'musl-gcc'
-const SHIM_FLAGS = ['-std=gnu11', '-Os', '-Wall', '-Wextra', '-static', '-s']
+const SHIM_FLAGS = [
+  '-std=gnu11',
+  '-Os',
+  '-Wall',
+  '-Wextra',
+  '-static',
+  '-s',
+  '-Wl,-z,noseparate-code,-z,norelro',
+]
 const COMPILER = 'gcc'
 const COMPILER_FLAGS = [
   '-std=gnu11',

@@ -2,7 +2,16 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, copyFileSync, mkdtempSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  mkdtempSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -156,6 +165,29 @@ test('the shim makes the call itself when the daemon does not', async (t) => {
     t.strictSame(
       [exitStatus, stdout],
       [0, `ADD ${retry} ${join(directory, 'podwire')} ${CONFIG.replace('\0', '')}\n`],
+      what,
+    )
+  }
+})
+
+test('the shim finds the executable beside it when it was replaced or removed while it asked', async (t) => {
+  const changes: Record<string, (shim: string) => void> = {
+    replaced: (shim) => {
+      copyFileSync(SHIM, `${shim}.new`)
+      renameSync(`${shim}.new`, shim)
+    },
+    removed: (shim) => rmSync(shim),
+  }
+  for (const [what, change] of Object.entries(changes)) {
+    let shim = ''
+    const { run, directory } = await start(t, (socket) => {
+      change(shim)
+      socket.destroy()
+    })
+    shim = join(directory, 'shim')
+    t.match(
+      await run(),
+      { exitStatus: 0, stdout: `ADD call=set retry=1 ${join(directory, 'podwire')} ` },
       what,
     )
   }
