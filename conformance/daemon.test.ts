@@ -2,7 +2,7 @@
 // given twice, and nothing is left when the pods are gone.
 
 import { execFileSync } from 'node:child_process'
-import { readdirSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { t as root, type Test, test } from 'tap'
@@ -62,6 +62,13 @@ function askStatus({ node }: Scene) {
   }
 }
 
+/** Names of the daemon's threads that are there from its start, as the kernel keeps them: of 15 characters at most. */
+function threadsOf({ node }: Scene): string[] {
+  const tasks = `/proc/${node.daemon?.pid}/task`
+  const names = readdirSync(tasks).map((id) => readFileSync(join(tasks, id, 'comm'), 'utf8').trim())
+  return names.filter((name) => name !== 'libuv-worker').sort()
+}
+
 async function requireClean(t: Test, scene: Scene): Promise<void> {
   requireSuccess(t, await Promise.all(scene.pods.map((pod) => scene.call('DEL', pod))), 'every DEL')
   t.same(await scene.look(), scene.before, 'the world is as it was')
@@ -78,6 +85,7 @@ test('calls are answered by the daemon, and none is left to the caller', {
   t.equal(calls.find(({ verb }) => verb === 'ADD')?.succeeded, scene.pods.length + 1)
   t.same(leftToCaller, {})
   t.equal(ready, true)
+  t.same(threadsOf(scene), ['DelayedTaskSche', 'MainThread', 'V8Worker'], 'none for a debugger')
   await requireClean(t, scene)
 })
 

@@ -3,7 +3,8 @@
  * every function is one system call, or one socket's options; policy lives in TypeScript.
  *
  * setns(2), unshare(2), flock(2), F_OFD_SETLK of fcntl(2), setsockopt(2), send(2) and recv(2) on a netlink socket, _exit(2); and a
- * netlink conversation on a thread of its own, for what the kernel takes long to answer. malloc_trim(3); V8's flags.
+ * netlink conversation on a thread of its own, for what the kernel takes long to answer. malloc_trim(3); V8's flags, and strings of
+ * it that are not copied.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -578,6 +579,42 @@ static napi_value addon_set_v8_flags(napi_env env, napi_callback_info info)
 	return NULL;
 }
 
+/* Of Node-API 10, which Node.js 24 has; a module that asked for it as a whole would not load in Node.js 20. */
+extern napi_status node_api_create_external_string_latin1(napi_env env, char *text, size_t length,
+							  void (*finalize)(napi_env, void *, void *), void *hint,
+							  napi_value *result, bool *copied);
+
+static void release_bytes(napi_env env, void *bytes, void *reference)
+{
+	napi_delete_reference(env, reference);
+}
+
+/* textIn(bytes): the string lies where the ArrayBuffer does, and keeps it. */
+static napi_value addon_text_in(napi_env env, napi_callback_info info)
+{
+	napi_value buffer, text = NULL;
+	napi_ref reference;
+	size_t argc = 1, length;
+	void *bytes;
+	bool copied;
+
+	napi_get_cb_info(env, info, &argc, &buffer, NULL, NULL);
+	if (napi_get_arraybuffer_info(env, buffer, &bytes, &length) != napi_ok) {
+		napi_throw_type_error(env, NULL, "expected an ArrayBuffer");
+		return NULL;
+	}
+	if (length == 0) {
+		napi_create_string_latin1(env, "", 0, &text);
+		return text;
+	}
+	napi_create_reference(env, buffer, 1, &reference);
+	if (node_api_create_external_string_latin1(env, bytes, length, release_bytes, reference, &text, &copied)) {
+		napi_delete_reference(env, reference);
+		napi_throw_range_error(env, NULL, "too long for a string");
+	}
+	return text;
+}
+
 /* exit(status): leaves at once. Node's own way out takes milliseconds to free what the kernel frees anyway. */
 static napi_value addon_exit(napi_env env, napi_callback_info info)
 {
@@ -612,6 +649,7 @@ NAPI_MODULE_INIT()
 		{ "converse", addon_converse },
 		{ "trimMemory", addon_trim_memory },
 		{ "setV8Flags", addon_set_v8_flags },
+		{ "textIn", addon_text_in },
 		{ "exit", addon_exit },
 		{ "abort", addon_abort },
 	};

@@ -60,7 +60,8 @@ async function main(): Promise<void> {
   writeFileSync(DEPENDENCIES, describeDependencies([...metafiles, page.metafile]))
   const start = await bundleStart('cmd/podwire/start.ts', productVersion(), modules)
   const assets = { ...addonAssets(), ...(await compilePacks(packs)), ...writePage(page.asset) }
-  await buildExecutable(WORK, { output: EXECUTABLE, script: start.code, assets })
+  const aligned = Object.keys(assets).filter((key) => key.endsWith('.cache'))
+  await buildExecutable(WORK, { output: EXECUTABLE, script: start.code, assets, aligned })
   for (const name of PLUGIN_NAMES) link(name)
 }
 

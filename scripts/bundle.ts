@@ -7,7 +7,7 @@ import { setFlagsFromString } from 'node:v8'
 import { Script } from 'node:vm'
 import { type BuildOptions, build, type Metafile, type OutputFile, type Plugin } from 'esbuild'
 
-import { START_FLAGS, START_OVER } from './sea.ts'
+import { ALIGNMENT, START_FLAGS, START_OVER } from './sea.ts'
 
 export interface Bundle {
   readonly code: Uint8Array
@@ -39,11 +39,16 @@ const withoutDynamicImports: Plugin = {
   },
 }
 
+/** Property of a namespace: name → function that tells its value. */
+const LATER = '__later'
+
 /** The script that runs first, with the places of all modules; see cmd/podwire/start.ts. */
 export function bundleStart(entry: string, version: string, modules: Packs['modules']): Promise<Bundle> {
   const define = {
     PODWIRE_MODULES: JSON.stringify(modules),
     PODWIRE_START_OVER: JSON.stringify(START_OVER),
+    PODWIRE_ALIGNMENT: JSON.stringify(ALIGNMENT),
+    PODWIRE_LATER: JSON.stringify(LATER),
   }
   return bundle(entry, version, { plugins: [withoutDynamicImports], define })
 }
@@ -148,7 +153,34 @@ async function bundlePack(
     supported: { 'dynamic-import': false }, // what vm.Script has compiled cannot import()
     plugins: [...plugins, outside],
   })
-  return { code: outputOf(outputFiles, entry), metafile }
+  return { code: exportLater(outputOf(outputFiles, entry)), metafile }
+}
+
+/** Esbuild's helpers for exports: what each is called, what it is, and what stands in its place. */
+const HELPERS = [
+  [
+    '__export',
+    /__export = \(target, (\w+)\) => \{\n {2}for \(var name in \1\)\n {4}__defProp\(target, name, \{ get: \1\[name\], enumerable: !0 \}\);\n\}/,
+    `__export = (target, all) => {\n  target.${LATER} = all;\n}`,
+  ],
+  [
+    '__toCommonJS',
+    /__toCommonJS = \((\w+)\) => __copyProps\(__defProp\(\{\}, "__esModule", \{ value: !0 \}\), \1\)/,
+    '__toCommonJS = (mod) => mod',
+  ],
+] as const
+
+/**
+ * A pack exports hundreds of names, each by a getter, of which a call needs few. So its namespaces only keep the functions
+ * that tell the values; cmd/podwire/start.ts makes getters of them for who asks.
+ */
+function exportLater(code: Uint8Array): Uint8Array {
+  let text = Buffer.from(code).toString()
+  for (const [name, helper, replacement] of HELPERS) {
+    if (text.includes(`${name} = `) && !helper.test(text)) throw new Error(`esbuild's ${name} has changed`)
+    text = text.replace(helper, () => replacement)
+  }
+  return Buffer.from(text)
 }
 
 /**

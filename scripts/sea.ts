@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
+import { findVariable } from './elf.ts'
 import { contentHash, fileIdentity, runStep } from './step.ts'
 
 /** The npm package with the runtime that is built in, its headers included. */
@@ -25,28 +26,47 @@ const HEAP_FLAGS = ['--min-semi-space-size=2', '--max-semi-space-size=2']
  */
 export const START_FLAGS: readonly string[] = ['--no-rehash-snapshot', ...HEAP_FLAGS]
 
+/**
+ * Options of Node.js itself, not V8's: no thread that waits for SIGUSR1 to open a debugger, and one thread for V8's work
+ * in the background, not four. A process starts in less time, and the daemon is smaller.
+ */
+const NODE_OPTIONS = ['--disable-sigusr1', '--v8-pool-size=1']
+
 /** What start.ts sets when V8 has started. A code cache is only taken by a V8 that has the flags it was made with. */
 export const START_OVER = '--rehash-snapshot'
+
+/**
+ * Node.js is built without NDEBUG, so each lock of V8's mutexes is looked at for deadlocks: a graph of all mutexes, which
+ * takes a megabyte and a lock of its own (absl::DeadlockCheck). Its mode is a variable of the program; as in the releases of
+ * everybody else it is `kIgnore` here, not `kAbort`.
+ */
+export const DEADLOCK_DETECTION = ['_ZN4absl12_GLOBAL__N_124synch_deadlock_detectionE', 2, 0] as const
 
 export interface Executable {
   readonly output: string
   readonly script: Uint8Array
   /** Key → file. */
   readonly assets: Readonly<Record<string, string>>
+  /** Keys of assets that are put into a frame of `ALIGNMENT` more bytes, of which the first says where they begin. */
+  readonly aligned?: readonly string[]
 }
+
+/** V8 copies a code cache that does not begin at a multiple of it, in bytes. */
+export const ALIGNMENT = 8
 
 /** @param work  directory for what lies between the inputs and the executable, kept for the next time */
 export async function buildExecutable(work: string, executable: Executable): Promise<void> {
   const stripped = join(work, 'node')
   const node = join(NODE_PACKAGE, 'bin/node')
   mkdirSync(work, { recursive: true })
-  await runStep(work, { name: 'strip node', inputs: [fileIdentity(node)], output: stripped }, () =>
+  const nodeInputs = [fileIdentity(node), ...DEADLOCK_DETECTION.map(String)]
+  await runStep(work, { name: 'strip node', inputs: nodeInputs, output: stripped }, () =>
     strip(node, stripped),
   )
   const assets = Object.entries(executable.assets)
   const inputs = [
     fileIdentity(stripped),
-    JSON.stringify(seaConfig('', '', executable.assets)),
+    JSON.stringify([seaConfig('', '', executable.assets), executable.aligned]),
     executable.script,
     ...assets.map(([, file]) => readFileSync(file)),
   ]
@@ -57,19 +77,41 @@ export async function buildExecutable(work: string, executable: Executable): Pro
 
 /** Before the injection: strip would drop what is injected. Saves 18 MB. */
 function strip(node: string, output: string): void {
-  execFileSync('strip', ['-o', `${output}.new`, node])
+  const program = readFileSync(node)
+  ignoreDeadlocks(program)
+  writeFileSync(`${output}.new`, program, { mode: 0o755 })
+  execFileSync('strip', [`${output}.new`])
   renameSync(`${output}.new`, output)
 }
 
-function inject(work: string, node: string, { output, script, assets }: Executable): void {
+/** @param program  Node.js, with its symbols */
+function ignoreDeadlocks(program: Buffer): void {
+  const [variable, abort, ignore] = DEADLOCK_DETECTION
+  const at = findVariable(program, variable)
+  const found = program.readInt32LE(at)
+  if (found !== abort && found !== ignore)
+    throw new Error(
+      `${variable} of Node.js ${process.version} is ${found}, not ${abort} or ${ignore}: see ADR 11`,
+    )
+  program.writeInt32LE(ignore, at)
+}
+
+function inject(work: string, node: string, { output, script, assets, aligned = [] }: Executable): void {
   const id = contentHash(output).slice(0, 8)
   const [main, blob, config] = [`${id}.cjs`, `${id}.blob`, `${id}.json`].map((name) => join(work, name)) as [
     string,
     string,
     string,
   ]
+  const frames = aligned.map((key) => ({
+    key,
+    file: join(work, `${id}.${key}.framed`),
+    bytes: frame(readFileSync(assets[key] ?? '')),
+  }))
+  for (const { file, bytes } of frames) writeFileSync(file, bytes)
+  const framed = { ...assets, ...Object.fromEntries(frames.map(({ key, file }) => [key, file])) }
   writeFileSync(main, script)
-  writeFileSync(config, JSON.stringify(seaConfig(main, blob, assets), null, 2))
+  writeFileSync(config, JSON.stringify(seaConfig(main, blob, framed), null, 2))
   run(process.execPath, [...START_FLAGS, '--experimental-sea-config', config])
   mkdirSync(dirname(output), { recursive: true })
   const temporary = `${output}.new`
@@ -77,7 +119,23 @@ function inject(work: string, node: string, { output, script, assets }: Executab
   copyFileSync(node, temporary)
   chmodSync(temporary, 0o755)
   run(process.execPath, [POSTJECT, temporary, 'NODE_SEA_BLOB', blob, '--sentinel-fuse', SENTINEL])
+  const program = readFileSync(temporary)
+  for (const { bytes } of frames) align(program, bytes)
+  writeFileSync(temporary, program)
   renameSync(temporary, output) // whoever runs the old one keeps it
+}
+
+function frame(content: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.alloc(ALIGNMENT, ALIGNMENT), content])
+}
+
+/** Moves what is in the frame to where a multiple of `ALIGNMENT` is: segments of a program begin at pages. */
+function align(program: Buffer, framed: Buffer): void {
+  const at = program.indexOf(framed)
+  if (at < 0) throw new Error('an asset is not in the program that it was put into')
+  const begin = ALIGNMENT - (at % ALIGNMENT)
+  program[at] = begin
+  framed.copy(program, at + begin, ALIGNMENT)
 }
 
 function seaConfig(main: string, output: string, assets: Readonly<Record<string, string>>): object {
@@ -86,7 +144,7 @@ function seaConfig(main: string, output: string, assets: Readonly<Record<string,
     output,
     disableExperimentalSEAWarning: true,
     useCodeCache: true,
-    execArgv: START_FLAGS,
+    execArgv: [...START_FLAGS, ...NODE_OPTIONS],
     execArgvExtension: 'none', // a plugin runs as root in whatever environment: NODE_OPTIONS is not for it
     assets,
   }

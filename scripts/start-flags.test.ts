@@ -1,11 +1,13 @@
-// That code caches are taken: those that Node.js brings for its own modules, and those of our packs. One that V8 rejects is
-// noticed by nothing but time.
+// What makes the executable start fast, and is noticed by nothing but time. That code caches are taken: those that Node.js
+// brings for its own modules, and those of our packs. That V8 need not copy them, looks for no deadlocks, and has the
+// threads that it was given.
 
 import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { test } from 'tap'
-import { START_FLAGS, START_OVER } from './sea.ts'
+import { findVariable } from './elf.ts'
+import { ALIGNMENT, DEADLOCK_DETECTION, NODE_PACKAGE, START_FLAGS, START_OVER } from './sea.ts'
 
 const BUILT = resolve(import.meta.dirname, '../dist')
 const [WORK, ADDON] = [join(BUILT, 'work'), join(BUILT, 'native/podwire.node')]
@@ -52,4 +54,28 @@ test('V8 takes every code cache when it is read', { skip }, async (t) => {
   t.strictSame(start(packs, START_OVER), { taken: packs, builtin: true })
   const kept = { taken: [START_PACK], builtin: false }
   t.strictSame(start(packs, undefined), kept, 'and no other with the flags of the start')
+})
+
+test('code caches lie in the executable where V8 need not copy them', { skip }, (t) => {
+  const program = readFileSync(join(BUILT, 'bin/podwire'))
+  const caches = readdirSync(WORK).filter((name) => name.endsWith('.cache'))
+  t.ok(caches.length > 1)
+  for (const name of caches) {
+    const at = program.indexOf(readFileSync(join(WORK, name)))
+    t.ok(at > 0 && at % ALIGNMENT === 0, `${name}: ${at}`)
+  }
+  t.end()
+})
+
+test('V8 does not look for deadlocks of its mutexes', { skip }, (t) => {
+  const [variable, abort, ignore] = DEADLOCK_DETECTION
+  const original = readFileSync(join(NODE_PACKAGE, 'bin/node'))
+  const at = findVariable(original, variable)
+  t.equal(original.readInt32LE(at), abort, 'as Node.js has it')
+  t.equal(
+    readFileSync(join(WORK, 'node')).readInt32LE(at),
+    ignore,
+    'strip leaves what is before symbols where it was',
+  )
+  t.end()
 })

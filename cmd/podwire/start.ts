@@ -6,6 +6,7 @@ import { basename } from 'node:path'
 import { getRawAsset } from 'node:sea'
 import { Script } from 'node:vm'
 import { invoke } from '../../lib/cni/skel.ts'
+import type { Native } from '../../lib/native/native.ts'
 import { findPlugin } from './registry.ts'
 import { writeAll } from './stdio.ts'
 import { version } from './version.ts'
@@ -15,6 +16,8 @@ declare const PODWIRE_MODULES: Readonly<Record<string, readonly [pack: string, n
 
 /** Put in by scripts/bundle.ts, from scripts/sea.ts. */
 declare const PODWIRE_START_OVER: string
+declare const PODWIRE_ALIGNMENT: number
+declare const PODWIRE_LATER: string
 
 const MODULE = 'module:'
 const FIRST_PACK = 'attach'
@@ -39,50 +42,77 @@ async function start(): Promise<void> {
   process.exit((await writeAll(1, stdout)) ? exitStatus : 1)
 }
 
+let native: Native | undefined
+
 /**
  * Takes back the flag with which V8 starts faster: the code caches of Node.js itself and those of the packs were made
  * without it, and are not taken with it. Where the addon cannot be loaded, what needs it says so later.
  */
 function endStart(): void {
-  const native = requireModule('module:lib/native/native.ts') as typeof import('../../lib/native/native.ts')
+  const { loadNative } = requireModule(
+    'module:lib/native/native.ts',
+  ) as typeof import('../../lib/native/native.ts')
   try {
-    native.loadNative().setV8Flags(PODWIRE_START_OVER)
+    native = loadNative()
+    native.setV8Flags(PODWIRE_START_OVER)
   } catch {
     // All is compiled, then.
   }
 }
 
 type Require = (id: string) => unknown
-type Pack = (
-  exports: Namespaces,
-  require: Require,
-  module: { exports: Namespaces },
-  __dirname: string,
-) => void
-type Namespaces = Readonly<Record<string, unknown>>
+type Pack = (exports: Namespace, require: Require, module: { exports: Namespace }, __dirname: string) => void
+/** A module's exports, or the modules of a pack. Under `PODWIRE_LATER`, functions that tell the values by name. */
+type Namespace = Readonly<Record<string, unknown>>
 
-const packs = new Map<string, { exports: Namespaces }>()
+const packs = new Map<string, { exports: Namespace }>()
+const namespaces = new Map<string, Namespace>()
 
 /** `require` of the packs. */
 function requireModule(id: string): unknown {
   if (!id.startsWith(MODULE)) return require(id)
+  const namespace = namespaces.get(id) ?? openNamespace(id)
+  namespaces.set(id, namespace)
+  return namespace
+}
+
+function openNamespace(id: string): Namespace {
   const [pack, name] = PODWIRE_MODULES[id.slice(MODULE.length)] ?? []
-  if (pack === undefined || name === undefined) throw new Error(`no pack has ${id}`)
-  return openPack(pack)[name]
+  const module = pack && name && laterOf(openPack(pack))[name]?.()
+  if (!module) throw new Error(`no pack has ${id}`)
+  for (const [key, get] of Object.entries(laterOf(module as Namespace)))
+    Object.defineProperty(module, key, { get, enumerable: true })
+  return module as Namespace
+}
+
+/** CommonJS has none. */
+function laterOf(made: Namespace): Readonly<Record<string, () => unknown>> {
+  return (made[PODWIRE_LATER] as Readonly<Record<string, () => unknown>> | undefined) ?? {}
 }
 
 /** With its machine code: V8 compiles nothing. */
-function openPack(pack: string): Namespaces {
+function openPack(pack: string): Namespace {
   const known = packs.get(pack)
   if (known !== undefined) return known.exports
   const filename = `${pack}.cjs`
-  const source = Buffer.from(getRawAsset(filename)).toString('latin1') // the bundler escapes what is not ASCII
-  const cachedData = Buffer.from(getRawAsset(`${pack}.cache`))
-  const module = { exports: {} as Namespaces }
+  const source = readText(getRawAsset(filename)) // the bundler escapes what is not ASCII
+  const cachedData = readAligned(getRawAsset(`${pack}.cache`))
+  const module = { exports: {} as Namespace }
   packs.set(pack, module)
   const run = new Script(source, { filename, cachedData }).runInThisContext() as Pack
   run(module.exports, requireModule, module, __dirname)
   return module.exports
+}
+
+/** Without a copy, once there is an addon. */
+function readText(asset: ArrayBuffer): string {
+  return native?.textIn(asset) ?? Buffer.from(asset).toString('latin1')
+}
+
+/** In its frame it lies where V8 need not copy it (scripts/sea.ts). */
+function readAligned(asset: ArrayBuffer): Uint8Array {
+  const [begin = 0] = new Uint8Array(asset, 0, 1)
+  return new Uint8Array(asset, begin, asset.byteLength - PODWIRE_ALIGNMENT)
 }
 
 start().catch((error: unknown) => {

@@ -88,6 +88,8 @@ test('calls tell a TypeError when their arguments are of another kind', (t) => {
     [() => native.receive(wrong), 'expected integers'],
     [() => native.filterMessages(0, wrong), 'expected integers'],
     [() => native.converse(0, wrong), 'expected protocol, bytes'],
+    [() => native.textIn(wrong), 'expected an ArrayBuffer'],
+    [() => native.textIn(new Uint8Array(1) as never), 'expected an ArrayBuffer'],
   ]
   for (const [call, message] of rows) t.throws(call, { name: 'TypeError', message })
   t.end()
@@ -117,6 +119,27 @@ test('a call tells a TypeError when its argument is not an integer', (t) => {
 
 test('the binding of netlink has what its package expects', (t) => {
   t.type((loadNetlinkBinding() as Record<string, unknown>)['NativeNetlink'], 'function')
+  t.end()
+})
+
+test('textIn is a string of the bytes where they lie, and keeps them as long as it lives', (t) => {
+  const native = loadNative()
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const size = 1 << 20
+  const textOf = (byte: number) => native.textIn(new Uint8Array(size).fill(byte).buffer)
+  const text = textOf(0xe9)
+  collect()
+  collect()
+  const others = Array.from({ length: 8 }, () => new Uint8Array(size).fill(0x78)) // they would lie there, were it free
+  t.equal(text, 'é'.repeat(size))
+  t.equal(others.length, 8)
+  t.equal(native.textIn(new ArrayBuffer(0)), '')
+  const before = process.memoryUsage().arrayBuffers
+  for (let i = 0; i < 100; i++) textOf(i)
+  collect() // the strings, and then what they kept
+  collect()
+  t.ok(process.memoryUsage().arrayBuffers - before < 50 * size, 'and lets them go with it')
   t.end()
 })
 

@@ -54,6 +54,8 @@ export interface Native {
   trimMemory(): Promise<void>
   /** As `setFlagsFromString` of node:v8, which takes milliseconds to load. */
   setV8Flags(flags: string): void
+  /** Latin-1, without a copy: as long as the text is used, nobody may write to the bytes. */
+  textIn(bytes: ArrayBuffer): string
   /** _exit(2): no handlers, no flushing. */
   exit(status: number): never
   abort(): never
