@@ -88,7 +88,7 @@ export class Daemon {
       serveHttp,
       onSteps,
     })
-    this.#server = new DaemonServer(this.#service, { path, flock })
+    this.#server = new DaemonServer(this.#service, { path, flock, onClient: () => this.#delay.watch() })
   }
 
   /** Resolves when calls are served. @throws DaemonError ERUNNING, StoreError */
@@ -148,7 +148,6 @@ export class Daemon {
     const recovery = await recover(ports, { plugins, locks: this.#locks, path })
     for (const dataDir of listDataDirs()) this.#pools.addDataDir(dataDir)
     await this.#server.listen()
-    this.#delay.start()
     this.#memory.start()
     this.#isReady = true
     return recovery

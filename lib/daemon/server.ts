@@ -48,6 +48,8 @@ export interface ServerOptions {
   /** How long a client may take to say what it wants. */
   readonly requestTimeoutMs?: number
   readonly heartbeatMs?: number
+  /** Called for each that comes. */
+  readonly onClient?: () => void
 }
 
 export class DaemonError extends Error {
@@ -147,7 +149,8 @@ export class DaemonServer {
   }
 
   #accept(socket: Socket): void {
-    const { maxClients = MAX_CLIENTS, requestTimeoutMs = REQUEST_TIMEOUT_MS } = this.#options
+    const { maxClients = MAX_CLIENTS, requestTimeoutMs = REQUEST_TIMEOUT_MS, onClient } = this.#options
+    onClient?.()
     const session = new Session(socket, this.#tracked, requestTimeoutMs)
     if (this.#sessions.size >= maxClients) {
       session.refuse('too_many', `${maxClients} clients are being served`)
