@@ -6,30 +6,37 @@
 
 import { shellIn } from './namespace-shell.ts'
 
-/** Each part ends with a line that no program prints; a part of several commands has an array of JSON for each. */
+/** A here-document needs no process, as a pipe would. */
+const ROUTES = `-batch - <<'END'
+route show table all
+rule
+END`
+/**
+ * Each part ends with a line that no program prints; a part of several commands has an array of JSON for each. Some hundred
+ * processes of a test are these: as few as can be.
+ */
 const PARTS = [
   'ip -j -d addr',
-  "printf 'route show table all\\nrule\\n' | ip -j -4 -batch -",
-  "printf 'route show table all\\nrule\\n' | ip -j -6 -batch -",
-  'grep -rs . /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf /proc/sys/net/ipv4/ip_forward',
-  'grep -Hs . /sys/class/net/*/addr_assign_type',
+  `ip -j -4 ${ROUTES}`,
+  `ip -j -6 ${ROUTES}`,
+  'grep -rs . /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf /proc/sys/net/ipv4/ip_forward /sys/class/net/*/addr_assign_type',
   'nft -s list ruleset',
 ]
 const END = '=== end of part ==='
-const SCRIPT = PARTS.map((command) => `${command}; echo; echo '${END}'`).join('\n')
+const SCRIPT = PARTS.map((command) => `${command}\necho; echo '${END}'`).join('\n')
 
 /** @param namespace  name for `ip netns` */
 export async function readWorld(namespace: string): Promise<string[]> {
   const output = await shellIn(namespace).run(SCRIPT)
   const parts = output.split(`${END}\n`).map((part) => part.trim())
-  const [links = '', ipv4 = '', ipv6 = '', sysctls = '', assigned = '', ruleset = ''] = parts
+  const [links = '', ipv4 = '', ipv6 = '', settings = '', ruleset = ''] = parts
   const [routes4 = '', rules4 = ''] = ipv4.split('\n')
   const [routes6 = '', rules6 = ''] = ipv6.split('\n')
   return [
-    ...describeLinks(parse(links), parseAssigned(assigned)),
+    ...describeLinks(parse(links), parseAssigned(settings)),
     ...[routes4, routes6].flatMap((text) => describeRoutes(parse(text))),
     ...[rules4, rules6].flatMap((text) => parse(text).map((rule) => `rule ${words(rule)}`)),
-    ...describeSysctls(sysctls),
+    ...describeSysctls(settings),
     ...describeRuleset(ruleset),
   ]
 }
@@ -44,8 +51,8 @@ function parse(text: string): Fields[] {
 const ASSIGNED: Readonly<Record<string, string>> = { 0: 'permanent', 1: 'random', 2: 'stolen', 3: 'set' }
 
 function parseAssigned(text: string): Map<string, string> {
-  const lines = text.split('\n').map((line) => /^\/sys\/class\/net\/(.+)\/addr_assign_type:(.*)$/.exec(line))
-  return new Map(lines.map((match) => [match?.[1] ?? '', ASSIGNED[match?.[2] ?? ''] ?? '']))
+  const lines = text.matchAll(/^\/sys\/class\/net\/(.+)\/addr_assign_type:(.*)$/gm)
+  return new Map(Array.from(lines, ([, name = '', who = '']) => [name, ASSIGNED[who] ?? '']))
 }
 
 function describeLinks(links: readonly Fields[], assigned: ReadonlyMap<string, string>): string[] {
@@ -93,14 +100,16 @@ function describeRoutes(routes: readonly Fields[]): string[] {
     .map(({ dst, flags: _, pref: __, ...rest }) => `route ${dst} ${words(rest)}`)
 }
 
+const SYSCTLS = '/proc/sys/net/'
 /** Said with the link, or switched together with ip_forward. */
 const FOLLOWING = /\/mtu$|^ipv4\/conf\/all\/(?:forwarding|accept_redirects|send_redirects)$/
 
 /** An interface's own settings where they are not those that every new one has. */
 function describeSysctls(text: string): string[] {
-  const all = text.split('\n').map((line) => {
-    const at = line.indexOf(':', line.startsWith('/proc/sys/net/') ? line.lastIndexOf('/') : 0)
-    return [line.slice('/proc/sys/net/'.length, at), line.slice(at + 1)] as const
+  const own = text.split('\n').filter((line) => line.startsWith(SYSCTLS))
+  const all = own.map((line) => {
+    const at = line.indexOf(':', line.lastIndexOf('/'))
+    return [line.slice(SYSCTLS.length, at), line.slice(at + 1)] as const
   })
   const values = new Map(all)
   const lines = all.flatMap(([key, value]) => {
