@@ -85,11 +85,11 @@ async function measureInTurn(contenders: readonly Contender[]): Promise<Figures[
       for (const one of measured) {
         const pod = one.contender.pods[i]
         if (pod === undefined) continue
-        const before = daemonTime(one.contender)
+        const before = daemonTime(one.contender.node).all
         const timing = await one.contender.call(verb, pod)
         if (i < WARM_UP) continue
         one.timings.push(timing)
-        one.daemonMs += daemonTime(one.contender) - before
+        one.daemonMs += daemonTime(one.contender.node).all - before
       }
     }
     for (const { contender, timings, daemonMs } of measured)
@@ -102,11 +102,11 @@ async function measureAtOnce(contenders: readonly Contender[]): Promise<Figures[
   const figures: Figures[] = []
   for (const verb of ['ADD', 'DEL'] as const) {
     for (const contender of contenders) {
-      const before = daemonTime(contender)
+      const before = daemonTime(contender.node).all
       const began = performance.now()
       const timings = await contender.callAll(verb, AT_ONCE)
       const rate = (timings.length * 1000) / (performance.now() - began)
-      const daemonMs = daemonTime(contender) - before
+      const daemonMs = daemonTime(contender.node).all - before
       figures.push(figuresOf(contender, verb, { timings, daemonMs, rate }))
     }
   }

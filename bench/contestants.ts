@@ -100,7 +100,7 @@ export class Runner {
     return this.#timing(String(value))
   }
 
-  async callAll(verb: Verb, pods: readonly Namespace[], atOnce: number): Promise<Timing[]> {
+  async callAll(verb: Verb | 'VERSION', pods: readonly Namespace[], atOnce: number): Promise<Timing[]> {
     const { stdin, lines } = this.open(atOnce)
     stdin.end(pods.map((pod) => lineOf(verb, pod)).join(''))
     const timings: Timing[] = []
@@ -162,11 +162,18 @@ function configOf({ contestant, dataDir }: TestNode, { masquerade, dualStack }: 
   })
 }
 
-/** Milliseconds of processor time that the daemon has used, in hundredths of a second (proc(5), stat). */
-export function daemonTime({ node }: Contender): number {
-  if (node.daemon === undefined) return 0
-  const fields = readFileSync(`/proc/${node.daemon.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-  return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK
+/** Milliseconds of processor time that the daemon has used, all threads together (proc(5), stat: 10 ms each). */
+export interface DaemonTime {
+  readonly all: number
+  /** Of it, in system calls. */
+  readonly inKernel: number
+}
+
+export function daemonTime({ daemon }: TestNode): DaemonTime {
+  if (daemon === undefined) return { all: 0, inKernel: 0 }
+  const fields = readFileSync(`/proc/${daemon.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+  const inKernel = Number(fields[12]) * MS_PER_TICK
+  return { all: Number(fields[11]) * MS_PER_TICK + inKernel, inKernel }
 }
 
 const MS_PER_TICK = 10
