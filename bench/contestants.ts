@@ -1,10 +1,11 @@
 // Whose plugins are measured, each on a node of its own: upstream's, ours as a process, and ours with the daemon.
 
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
-import { podwire, upstream } from '../conformance/harness/contestant.ts'
+import { type Contestant, podwire, upstream } from '../conformance/harness/contestant.ts'
 import { shimmed } from '../conformance/harness/daemon.ts'
 import { type Namespace, TestNode } from '../conformance/harness/node.ts'
 
@@ -43,7 +44,7 @@ export async function openContenders(
     ...(newer === undefined
       ? []
       : [{ label: newer.label, contestant: { ...upstream, directory: newer.directory } }]),
-    { label: 'Podwire, a process', contestant: podwire },
+    { label: 'Podwire, a process', contestant: installed() },
     { label: 'Podwire, daemon', contestant: shimmed() },
   ]
   const contenders: Contender[] = []
@@ -66,6 +67,14 @@ export async function openContenders(
     })
   }
   return contenders
+}
+
+/** Anew each time: what was written a moment ago is in huge pages (docs/adr/0011-start.md). */
+function installed(): Contestant {
+  const directory = mkdtempSync(join(tmpdir(), 'pw-bench-bin-'))
+  process.on('exit', () => rmSync(directory, { recursive: true }))
+  execFileSync(join(podwire.directory, 'podwire'), ['install', directory])
+  return { ...podwire, directory }
 }
 
 /** As a daemon is that nobody has told otherwise, a second after its start. */
