@@ -10,6 +10,7 @@ import { cpus } from 'node:os'
 import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import {
+  AT_ONCE,
   type Contender,
   daemonTime,
   openContenders,
@@ -19,7 +20,6 @@ import {
 } from './contestants.ts'
 import { quantile } from './interleave.ts'
 
-const AT_ONCE = 16
 const WARM_UP = 4
 const DOCUMENT = 'docs/benchmarks.md'
 

@@ -1,12 +1,12 @@
 // Whose plugins are measured, each on a node of its own: upstream's, ours as a process, and ours with the daemon.
 
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
-import { type Contestant, podwire, upstream } from '../conformance/harness/contestant.ts'
+import { podwire, upstream } from '../conformance/harness/contestant.ts'
 import { shimmed } from '../conformance/harness/daemon.ts'
+import { install } from '../conformance/harness/installed.ts'
 import { type Namespace, TestNode } from '../conformance/harness/node.ts'
 
 export interface Workload {
@@ -23,6 +23,11 @@ export interface Timing {
 }
 
 export type Verb = 'ADD' | 'DEL'
+/** VERSION asks the daemon, and the daemon nobody. */
+export type Command = Verb | 'VERSION'
+
+/** Calls under way, where many are made at once. */
+export const AT_ONCE = 16
 
 export interface Contender {
   readonly label: string
@@ -44,7 +49,7 @@ export async function openContenders(
     ...(newer === undefined
       ? []
       : [{ label: newer.label, contestant: { ...upstream, directory: newer.directory } }]),
-    { label: 'Podwire, a process', contestant: installed() },
+    { label: 'Podwire, a process', contestant: { ...podwire, directory: install() } }, // anew: in huge pages (ADR 11)
     { label: 'Podwire, daemon', contestant: shimmed() },
   ]
   const contenders: Contender[] = []
@@ -67,14 +72,6 @@ export async function openContenders(
     })
   }
   return contenders
-}
-
-/** Anew each time: what was written a moment ago is in huge pages (docs/adr/0011-start.md). */
-function installed(): Contestant {
-  const directory = mkdtempSync(join(tmpdir(), 'pw-bench-bin-'))
-  process.on('exit', () => rmSync(directory, { recursive: true }))
-  execFileSync(join(podwire.directory, 'podwire'), ['install', directory])
-  return { ...podwire, directory }
 }
 
 /** As a daemon is that nobody has told otherwise, a second after its start. */
@@ -102,14 +99,14 @@ export class Runner {
     writeFileSync(this.#config, configOf(node, workload))
   }
 
-  async call(verb: Verb | 'VERSION', pod: Namespace): Promise<Timing> {
+  async call(verb: Command, pod: Namespace): Promise<Timing> {
     this.#inTurn ??= this.open(1)
     this.#inTurn.stdin.write(lineOf(verb, pod))
     const { value } = await this.#inTurn.lines.next()
     return this.#timing(String(value))
   }
 
-  async callAll(verb: Verb | 'VERSION', pods: readonly Namespace[], atOnce: number): Promise<Timing[]> {
+  async callAll(verb: Command, pods: readonly Namespace[], atOnce: number): Promise<Timing[]> {
     const { stdin, lines } = this.open(atOnce)
     stdin.end(pods.map((pod) => lineOf(verb, pod)).join(''))
     const timings: Timing[] = []
@@ -146,7 +143,7 @@ export class Runner {
   }
 }
 
-function lineOf(verb: Verb | 'VERSION', { name, path }: Namespace): string {
+function lineOf(verb: Command, { name, path }: Namespace): string {
   return `${verb} ${name} ${path}\n`
 }
 

@@ -15,7 +15,7 @@ import { shimmed } from '../conformance/harness/daemon.ts'
 import { type Namespace, TestNode } from '../conformance/harness/node.ts'
 import { run } from '../conformance/harness/process.ts'
 import type { Step } from '../lib/daemon/timed-steps.ts'
-import { daemonTime, Runner, rehearsed } from './contestants.ts'
+import { AT_ONCE, type Command, daemonTime, Runner, rehearsed } from './contestants.ts'
 import { quantile } from './interleave.ts'
 
 const PAUSES_MS = [0, 20]
@@ -109,29 +109,34 @@ async function readSteps(node: TestNode): Promise<Map<string, number>> {
 }
 
 function print(columns: readonly Column[]): void {
-  const heads = PAUSES_MS.map((ms) => (ms === 0 ? 'right after another' : `after ${ms} ms of nothing`))
-  console.log(`| | ${heads.join(' | ')} |\n| --- |${' --: |'.repeat(columns.length)}`)
-  for (const label of columns[0]?.keys() ?? [])
-    console.log(
-      `| ${label} | ${columns.map((column) => `${column.get(label)?.toFixed(2)} ms`).join(' | ')} |`,
-    )
+  const labels = [...(columns[0]?.keys() ?? [])]
+  printTable(
+    ['', ...PAUSES_MS.map((ms) => (ms === 0 ? 'right after another' : `after ${ms} ms of nothing`))],
+    labels.map((label) => [label, ...columns.map((column) => `${column.get(label)?.toFixed(2)} ms`)]),
+  )
 }
 
-const AT_ONCE = 16
+function printTable([first, ...heads]: readonly string[], rows: readonly (readonly string[])[]): void {
+  const line = (cells: readonly (string | undefined)[]) => `| ${cells.join(' | ')} |`
+  console.log(
+    [line([first, ...heads]), `| --- |${' --: |'.repeat(heads.length)}`, ...rows.map(line), ''].join('\n'),
+  )
+}
+
 const ROUNDS = 5
 
 async function printAtOnce({ node, calls, nothing, pods }: Scene): Promise<void> {
-  const rows: [label: string, runner: Runner, verb: 'ADD' | 'DEL' | 'VERSION'][] = [
+  const rows: [label: string, runner: Runner, command: Command][] = [
     ['a process that does nothing', nothing, 'VERSION'],
     ['a call that asks nothing (VERSION)', calls, 'VERSION'],
     ['ADD', calls, 'ADD'],
     ['DEL', calls, 'DEL'],
   ]
-  const spent = rows.map(() => ({ ms: 0, processes: 0, daemon: 0, inKernel: 0 }))
+  const spent = rows.map((): Spent => ({ ms: 0, processes: 0, daemon: 0, inKernel: 0 }))
   for (let round = 0; round <= ROUNDS; round++)
-    for (const [i, [, runner, verb]] of rows.entries()) {
+    for (const [i, [, runner, command]] of rows.entries()) {
       const [before, began] = [daemonTime(node), performance.now()]
-      const timings = await runner.callAll(verb, pods, AT_ONCE)
+      const timings = await runner.callAll(command, pods, AT_ONCE)
       const [after, sum] = [daemonTime(node), spent[i]]
       if (round === 0 || sum === undefined) continue // the first warms up
       sum.ms += performance.now() - began
@@ -139,17 +144,32 @@ async function printAtOnce({ node, calls, nothing, pods }: Scene): Promise<void>
       sum.daemon += after.all - before.all
       sum.inKernel += after.inKernel - before.inKernel
     }
-  const heads = ['a second', 'its process', 'the daemon', 'of it in the kernel', 'a second, were no CPU idle']
-  console.log(`\n| ${AT_ONCE} at once | ${heads.join(' | ')} |\n| --- |${' --: |'.repeat(heads.length)}`)
-  for (const [i, [label]] of rows.entries()) {
-    const { ms = 0, processes = 0, daemon = 0, inKernel = 0 } = spent[i] ?? {}
-    const each = (total: number) => (total / ROUNDS / pods.length).toFixed(2)
-    const most = (1000 * availableParallelism() * ROUNDS * pods.length) / (processes + daemon)
-    const rate = (1000 * ROUNDS * pods.length) / ms
-    console.log(
-      `| ${label} | ${rate.toFixed(0)} | ${each(processes)} ms | ${each(daemon)} ms | ${each(inKernel)} ms | ${most.toFixed(0)} |`,
-    )
-  }
+  printTable(
+    [
+      `${AT_ONCE} at once`,
+      'a second',
+      'its process',
+      'the daemon',
+      'of it in the kernel',
+      'a second, were no CPU idle',
+    ],
+    spent.map((one, i) => [rows[i]?.[0] ?? '', ...describeSpent(one, ROUNDS * pods.length)]),
+  )
+}
+
+/** Milliseconds of all calls together. */
+interface Spent {
+  ms: number
+  processes: number
+  daemon: number
+  inKernel: number
+}
+
+function describeSpent({ ms, processes, daemon, inKernel }: Spent, calls: number): string[] {
+  const each = (total: number) => `${(total / calls).toFixed(2)} ms`
+  const aSecond = (total: number) => ((1000 * calls) / total).toFixed(0)
+  const busy = (processes + daemon) / availableParallelism()
+  return [aSecond(ms), each(processes), each(daemon), each(inKernel), aSecond(busy)]
 }
 
 await main()

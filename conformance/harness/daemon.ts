@@ -2,10 +2,10 @@
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Contestant, podwire } from './contestant.ts'
+import { install } from './installed.ts'
 import type { TestNode } from './node.ts'
 import { LEASH } from './process.ts'
 
@@ -13,12 +13,7 @@ let shimDirectory: string | undefined
 
 /** Ours as `podwire install --shim` puts them; once for all tests of a process. */
 export function shimmed(): Contestant {
-  if (shimDirectory === undefined) {
-    const directory = mkdtempSync(join(tmpdir(), 'pw-shim-'))
-    execFileSync(join(podwire.directory, 'podwire'), ['install', directory, '--shim', '--upstream-names'])
-    process.on('exit', () => rmSync(directory, { recursive: true }))
-    shimDirectory = directory
-  }
+  shimDirectory ??= install('--shim', '--upstream-names')
   return { ...podwire, directory: shimDirectory, hasDaemon: true }
 }
 
