@@ -10,7 +10,7 @@ import {
   realpathSync,
   statSync,
   symlinkSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { CommandError } from './command.ts'
@@ -37,9 +37,9 @@ export function install(directory: string, { executable, names, withShim }: Inst
   const target = withShim ? SHIM : EXECUTABLE
   const shim = join(dirname(executable), SHIM)
   return [
-    put(directory, EXECUTABLE, { source: executable, copy: withShim ? copyFile : copyForStart }),
+    put(directory, EXECUTABLE, { source: executable, copy: withShim ? copyFileSync : copyForStart }),
     // Before its names: each has something to lead to.
-    ...(withShim ? [put(directory, SHIM, { source: shim, copy: copyFile })] : []),
+    ...(withShim ? [put(directory, SHIM, { source: shim, copy: copyFileSync })] : []),
     ...names.map((name) => link(directory, name, target)),
   ]
 }
@@ -74,10 +74,6 @@ function link(directory: string, name: string, target: string): string {
   return `${join(directory, name)}: link to ${target}`
 }
 
-function copyFile(from: string, to: string): void {
-  copyFileSync(from, to)
-}
-
 const PIECE_BYTES = 2 << 20
 
 /**
@@ -86,21 +82,13 @@ const PIECE_BYTES = 2 << 20
  * counts as resident, so it is not for a daemon.
  */
 function copyForStart(from: string, to: string): void {
-  const [source, target] = [openSync(from, 'r'), openSync(to, 'w', 0o755)]
+  const [source, target] = [openSync(from, 'r'), openSync(to, 'w')]
   try {
     const piece = Buffer.alloc(PIECE_BYTES)
-    for (let length = readPiece(source, piece); length > 0; length = readPiece(source, piece))
-      for (let done = 0; done < length; ) done += writeSync(target, piece, done, length - done)
+    for (let length = readSync(source, piece); length > 0; length = readSync(source, piece))
+      writeFileSync(target, piece.subarray(0, length))
   } finally {
     closeSync(source)
     closeSync(target)
   }
-}
-
-/** Whole, but for the last. @returns its length in bytes; 0 at the end */
-function readPiece(fd: number, piece: Buffer): number {
-  let length = 0
-  for (let got = -1; got !== 0 && length < piece.length; length += got)
-    got = readSync(fd, piece, length, piece.length - length, null)
-  return length
 }
