@@ -37,8 +37,8 @@ export const START_OVER = '--rehash-snapshot'
 
 /**
  * Node.js is built without NDEBUG, so each lock of V8's mutexes is looked at for deadlocks: a graph of all mutexes, which
- * takes a megabyte and a lock of its own (absl::DeadlockCheck). Its mode is a variable of the program; as in the releases of
- * everybody else it is `kIgnore` here, not `kAbort`.
+ * takes a megabyte and a lock of its own (absl::DeadlockCheck). Its mode is a variable of the program: `kAbort` there,
+ * `kIgnore` in a release build, and here.
  */
 export const DEADLOCK_DETECTION = ['_ZN4absl12_GLOBAL__N_124synch_deadlock_detectionE', 2, 0] as const
 
@@ -103,11 +103,13 @@ function inject(work: string, node: string, { output, script, assets, aligned = 
     string,
     string,
   ]
-  const frames = aligned.map((key) => ({
-    key,
-    file: join(work, `${id}.${key}.framed`),
-    bytes: frame(readFileSync(assets[key] ?? '')),
-  }))
+  const frames = Object.entries(assets)
+    .filter(([key]) => aligned.includes(key))
+    .map(([key, file]) => ({
+      key,
+      file: join(work, `${id}.${key}.framed`),
+      bytes: frame(readFileSync(file)),
+    }))
   for (const { file, bytes } of frames) writeFileSync(file, bytes)
   const framed = { ...assets, ...Object.fromEntries(frames.map(({ key, file }) => [key, file])) }
   writeFileSync(main, script)

@@ -1,6 +1,5 @@
 // What makes the executable start fast, and is noticed by nothing but time. That code caches are taken: those that Node.js
-// brings for its own modules, and those of our packs. That V8 need not copy them, looks for no deadlocks, and has the
-// threads that it was given.
+// brings for its own modules, and those of our packs; that V8 need not copy them; that it looks for no deadlocks.
 
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
@@ -63,6 +62,11 @@ test('code caches lie in the executable where V8 need not copy them', { skip }, 
   for (const name of caches) {
     const at = program.indexOf(readFileSync(join(WORK, name)))
     t.ok(at > 0 && at % ALIGNMENT === 0, `${name}: ${at}`)
+    const before = [...program.subarray(at - ALIGNMENT, at)].reverse()
+    t.ok(
+      before.some((byte, i) => byte === i + 1),
+      'and the frame says how many bytes before it begins',
+    )
   }
   t.end()
 })
