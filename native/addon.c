@@ -3,17 +3,19 @@
  * every function is one system call, or one socket's options; policy lives in TypeScript.
  *
  * setns(2), unshare(2), flock(2), F_OFD_SETLK of fcntl(2), setsockopt(2), send(2) and recv(2) on a netlink socket, _exit(2); and a
- * netlink conversation on a thread of its own, for what the kernel takes long to answer. malloc_trim(3); V8's flags, and strings of
- * it that are not copied.
+ * netlink conversation on a thread of its own, for what the kernel takes long to answer. stat(2) where a word is the answer,
+ * CLOCK_THREAD_CPUTIME_ID of clock_gettime(2), malloc_trim(3); V8's flags, and strings of it that are not copied. The daemon's
+ * clients are in clients.c.
  */
 #define _GNU_SOURCE
+#include "addon.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
 #include <malloc.h>
-#include <node_api.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -24,7 +26,9 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,7 +38,7 @@
 
 #define RECEIVE_BUFFER_BYTES (4 << 20)
 
-static napi_value throw_errno(napi_env env, const char *call, int err)
+napi_value throw_errno(napi_env env, const char *call, int err)
 {
 	char text[160];
 	napi_value message, error, number, name;
@@ -158,8 +162,7 @@ static napi_value addon_flock(napi_env env, napi_callback_info info)
 	return result;
 }
 
-/* @returns a string argument, to be freed; NULL, and a TypeError is thrown, when it is none */
-static char *string_argument(napi_env env, napi_value value, size_t *length)
+char *string_argument(napi_env env, napi_value value, size_t *length)
 {
 	char *text;
 
@@ -198,6 +201,71 @@ static napi_value addon_write_file(napi_env env, napi_callback_info info)
 	free(text);
 	free(path);
 	return err ? throw_errno(env, fd < 0 ? "open" : "write", err) : NULL;
+}
+
+/* statx(2): those functions of the C library that are called stat would ask for a newer one (GLIBC_2.33) than Node does. */
+static int find_inode(int directory, const char *path, int flags, struct statx *found)
+{
+	return statx(directory, path, flags, STATX_INO, found) == 0;
+}
+
+/* identify(path) -> device and inode in hex, as native/shim.c says them; "-" for what cannot be looked at. */
+static napi_value addon_identify(napi_env env, napi_callback_info info)
+{
+	char path[PATH_MAX], text[40] = "-";
+	napi_value argument, result;
+	size_t argc = 1, length;
+	struct statx found;
+
+	napi_get_cb_info(env, info, &argc, &argument, NULL, NULL);
+	if (napi_get_value_string_utf8(env, argument, path, sizeof path, &length) != napi_ok) {
+		napi_throw_type_error(env, NULL, "expected a path");
+		return NULL;
+	}
+	/* One that is cut off, or has a NUL within, is no path. */
+	if (length < sizeof path - 1 && strlen(path) == length && find_inode(AT_FDCWD, path, 0, &found))
+		snprintf(text, sizeof text, "%llx:%llx",
+			 (unsigned long long)makedev(found.stx_dev_major, found.stx_dev_minor),
+			 (unsigned long long)found.stx_ino);
+	napi_create_string_latin1(env, text, NAPI_AUTO_LENGTH, &result);
+	return result;
+}
+
+/* isSameFile(fd, path): whether the path leads to what is open. */
+static napi_value addon_is_same_file(napi_env env, napi_callback_info info)
+{
+	napi_value argv[2], result;
+	size_t argc = 2, length;
+	struct statx ours, there;
+	bool is_same;
+	int32_t fd;
+	char *path;
+
+	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+	if (argc < 2 || napi_get_value_int32(env, argv[0], &fd) != napi_ok) {
+		napi_throw_type_error(env, NULL, "expected descriptor, path");
+		return NULL;
+	}
+	path = string_argument(env, argv[1], &length);
+	if (!path)
+		return NULL;
+	is_same = find_inode(AT_FDCWD, path, 0, &there) && find_inode(fd, "", AT_EMPTY_PATH, &ours) &&
+		  ours.stx_ino == there.stx_ino && ours.stx_dev_major == there.stx_dev_major &&
+		  ours.stx_dev_minor == there.stx_dev_minor;
+	free(path);
+	napi_get_boolean(env, is_same, &result);
+	return result;
+}
+
+/* threadCpuMs(): what the calling thread has worked, in milliseconds. */
+static napi_value addon_thread_cpu_ms(napi_env env, napi_callback_info info)
+{
+	struct timespec worked;
+	napi_value result;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &worked);
+	napi_create_double(env, (double)worked.tv_sec * 1e3 + (double)worked.tv_nsec / 1e6, &result);
+	return result;
 }
 
 /*
@@ -647,6 +715,14 @@ NAPI_MODULE_INIT()
 		{ "send", addon_send },
 		{ "receive", addon_receive },
 		{ "converse", addon_converse },
+		{ "serve", addon_serve },
+		{ "tellClient", addon_tell_client },
+		{ "endClient", addon_end_client },
+		{ "dropClient", addon_drop_client },
+		{ "takeClient", addon_take_client },
+		{ "identify", addon_identify },
+		{ "isSameFile", addon_is_same_file },
+		{ "threadCpuMs", addon_thread_cpu_ms },
 		{ "trimMemory", addon_trim_memory },
 		{ "setV8Flags", addon_set_v8_flags },
 		{ "textIn", addon_text_in },

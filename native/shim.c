@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -28,10 +29,10 @@
 #define VERSION 1
 #define HEADER 12
 
-enum { CALL = 1, ACCEPTED = 16, WORKING = 17, OUTCOME = 18, REFUSED = 19 };
+enum { CALL = 1, WORKING = 17, OUTCOME = 18, REFUSED = 19 };
 
-/* How long the daemon may take to say that it has the call, and then to say something again (it does every second). */
-#define ACCEPT_MS 3000
+/* How long the daemon may take to read the call, and then to say something again (it does every second). */
+#define READ_MS 3000
 #define SILENCE_MS 15000
 
 #define MAX_REQUEST (4 << 20)
@@ -198,7 +199,7 @@ static int open_socket(void)
 	const char *path = getenv("PODWIRE_SOCKET");
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	/* A full backlog makes connect(2) wait as long as a send. */
-	struct timeval patience = { .tv_sec = ACCEPT_MS / 1000 };
+	struct timeval patience = { .tv_sec = READ_MS / 1000 };
 	int fd;
 
 	if (!path || !*path)
@@ -232,17 +233,33 @@ static int send_all(int fd, const unsigned char *bytes, size_t length)
 	return 1;
 }
 
+/* Returns 0 when nothing comes. */
+static int await_input(int fd, int silence_ms)
+{
+	struct pollfd input = { .fd = fd, .events = POLLIN };
+	int ready;
+
+	do
+		ready = poll(&input, 1, silence_ms);
+	while (ready < 0 && errno == EINTR);
+	return ready > 0;
+}
+
+/* A daemon that is held, or stopped, has read nothing: what was sent to it is still the kernel's. */
+static int is_read(int fd)
+{
+	int waiting;
+
+	return !ioctl(fd, TIOCOUTQ, &waiting) && waiting == 0;
+}
+
 /* Returns 0 when the bytes do not come: the daemon is gone, or has been silent for too long. */
 static int receive_all(int fd, unsigned char *bytes, size_t length, int silence_ms)
 {
 	while (length > 0) {
-		struct pollfd input = { .fd = fd, .events = POLLIN };
-		int ready = poll(&input, 1, silence_ms);
 		ssize_t received;
 
-		if (ready < 0 && errno == EINTR)
-			continue;
-		if (ready <= 0)
+		if (!await_input(fd, silence_ms))
 			return 0;
 		received = recv(fd, bytes, length, 0);
 		if (received < 0 && errno == EINTR)
@@ -299,7 +316,6 @@ static void keep_refusal(int fd, uint32_t length)
 static void ask_daemon(void)
 {
 	unsigned char header[HEADER];
-	int silence_ms = ACCEPT_MS;
 	int fd = open_socket();
 
 	if (fd < 0)
@@ -309,14 +325,13 @@ static void ask_daemon(void)
 	request[5] = CALL;
 	put_u32(request + 8, (uint32_t)(request_length - HEADER));
 	may_have_begun = 1;
-	if (send_all(fd, request, request_length)) {
-		while (receive_all(fd, header, sizeof header, silence_ms) && !memcmp(header, "PWIR", 4)) {
-			silence_ms = SILENCE_MS;
+	if (send_all(fd, request, request_length) && (await_input(fd, READ_MS) || is_read(fd))) {
+		while (receive_all(fd, header, sizeof header, SILENCE_MS) && !memcmp(header, "PWIR", 4)) {
 			if (header[5] == OUTCOME)
 				relay_outcome(fd, get_u32(header + 8));
 			else if (header[5] == REFUSED)
 				keep_refusal(fd, get_u32(header + 8));
-			if ((header[5] != ACCEPTED && header[5] != WORKING) || get_u32(header + 8))
+			if (header[5] != WORKING || get_u32(header + 8))
 				break;
 		}
 	}

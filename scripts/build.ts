@@ -140,12 +140,13 @@ async function checkDependencies(): Promise<void> {
 }
 
 async function buildAddon(): Promise<void> {
-  const source = 'native/addon.c'
+  const sources = ['native/addon.c', 'native/clients.c']
   const headers = join(NODE_PACKAGE, 'include/node')
-  const inputs = [readFileSync(source), ...COMPILER_FLAGS, readFileSync(join(headers, 'node_version.h'))]
+  const files = [...sources, 'native/addon.h', join(headers, 'node_version.h')]
+  const inputs = [...files.map((file) => readFileSync(file)), ...COMPILER_FLAGS]
   await runStep(WORK, { name: `build ${ADDON}`, inputs, output: ADDON }, () => {
     mkdirSync(dirname(ADDON), { recursive: true })
-    execFileSync(COMPILER, [...COMPILER_FLAGS, '-I', headers, '-o', `${ADDON}.new`, source], {
+    execFileSync(COMPILER, [...COMPILER_FLAGS, '-I', headers, '-o', `${ADDON}.new`, ...sources], {
       stdio: 'inherit',
     })
     renameSync(`${ADDON}.new`, ADDON)

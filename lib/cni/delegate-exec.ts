@@ -11,6 +11,8 @@ export interface DelegateExecOptions {
   readonly stderr: (chunk: Uint8Array) => void
   /** Aborted when nobody waits for the call any more: a delegate that still runs then is killed. */
   readonly abandoned?: AbortSignal
+  /** Variables besides the call's. */
+  readonly environment?: Readonly<Record<string, string>>
   /** How long output is waited for that a child of the delegate's holds open, once the delegate itself has ended. */
   readonly drainTimeoutMs?: number
   /** How long an executable that is being written may stay busy (ETXTBSY) before that is an error. */
@@ -82,7 +84,8 @@ async function runWhenNotBusy(call: DelegateCall, options: DelegateExecOptions):
 async function run(call: DelegateCall, options: DelegateExecOptions): Promise<DelegateExit> {
   // Loaded here: a process whose delegates are all its own never needs it.
   const { spawn } = await import('node:child_process')
-  const child = spawn(call.file, [], { env: call.environment, stdio: ['pipe', 'pipe', 'pipe'] })
+  const env = { ...call.environment, ...options.environment }
+  const child = spawn(call.file, [], { env, stdio: ['pipe', 'pipe', 'pipe'] })
   const { abandoned, drainTimeoutMs = DRAIN_TIMEOUT_MS } = options
   const patience = abandoned?.aborted ? AbortSignal.timeout(CLEANUP_MS) : abandoned
   const giveUp = () => child.kill('SIGKILL')

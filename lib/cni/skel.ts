@@ -183,9 +183,14 @@ async function openPorts<P>(ports: PortsSource<P>): Promise<P> {
 }
 
 function definedOnly(environment: Environment): Readonly<Record<string, string>> {
+  if (isDefined(environment)) return environment
   return Object.fromEntries(
     Object.entries(environment).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
   )
+}
+
+function isDefined(environment: Environment): environment is Readonly<Record<string, string>> {
+  return !Object.values(environment).includes(undefined)
 }
 
 /** nerdctl reads the version out of the first line. */

@@ -15,6 +15,7 @@ import { CallService, NO_DAEMON } from './call-service.ts'
 import { LoopStretches } from './loop-stretches.ts'
 import { CallMetrics } from './metrics.ts'
 import type { Call } from './protocol.ts'
+import type { Client } from './server.ts'
 import type { SteppedCall } from './steps.ts'
 
 const NETNS = 'net:[1]'
@@ -26,7 +27,16 @@ const FILES: Readonly<Record<string, string>> = {
   '/run/netns/pod-1': '4:1',
 }
 const PLACES = ['1:1', '1:2', '1:3', '4:1']
-const HERE = { gone: new AbortController().signal }
+const HERE = clientOf(new AbortController().signal)
+
+function clientOf(gone: AbortSignal): Client {
+  return {
+    gone,
+    get isGone() {
+      return gone.aborted
+    },
+  }
+}
 
 interface Running {
   readonly request: Request
@@ -263,7 +273,7 @@ test('a call whose caller has gone is not begun', async (t) => {
   const { plugin, service, metrics } = start(t)
   const leaving = new AbortController()
   const first = service.answer(callOf('ADD'), HERE)
-  const second = service.answer(callOf('ADD'), { gone: leaving.signal })
+  const second = service.answer(callOf('ADD'), clientOf(leaving.signal))
   await turns(3)
   leaving.abort()
   plugin.running[0]?.resolve({})
@@ -332,7 +342,7 @@ test('a delegate that does not end is killed when its caller has gone, and holds
   const file = join(t.testdir({ endless: '#!/bin/sh\n: >"$0.runs"; exec sleep 1000\n' }), 'endless')
   chmodSync(file, 0o755)
   const leaving = new AbortController()
-  const answer = service.answer(callOf('ADD'), { gone: leaving.signal })
+  const answer = service.answer(callOf('ADD'), clientOf(leaving.signal))
   await turns(3)
   const { ports, request, reject } = plugin.last
   const delegate = ports.delegates.exec.run({ file, stdin: '', environment: request.environment })

@@ -8,7 +8,7 @@ import { invoke } from '../cni/skel.ts'
 import { type CallKey, type CallLocks, callKey } from '../host/call-lock.ts'
 import type { Ports } from '../host/ports.ts'
 import { stateDirOf } from '../host/state-dir.ts'
-import { callFields } from '../log/log.ts'
+import { callFields, lazyChild } from '../log/log.ts'
 import { CallQueue, type QueueState } from './call-queue.ts'
 import { CallWatch } from './call-watch.ts'
 import type { LoopStretches } from './loop-stretches.ts'
@@ -95,7 +95,7 @@ export class CallService implements Service {
       watch.add(STEP.queue, performance.now() - beganAt)
       return this.#run(call, { plugin, key, client, watch })
     })
-    if (client.gone.aborted) metrics.countAbandoned()
+    if (client.isGone) metrics.countAbandoned()
     if ('refusal' in answer) return answer
     const durationMs = performance.now() - beganAt
     // After the answer is sent: who waits for it needs no counters.
@@ -142,7 +142,7 @@ export class CallService implements Service {
     const { locks } = this.#options
     const { key, client } = running
     // It was given up before it began; its caller does it itself, or has no use for it.
-    if (client.gone.aborted) return { refusal: 'the caller is gone' }
+    if (client.isGone) return { refusal: 'the caller is gone' }
     const obstacle = key && whyLocked(locks, key)
     if (obstacle !== undefined) return this.#refuse(call, obstacle)
     try {
@@ -154,10 +154,17 @@ export class CallService implements Service {
 
   async #invoke(call: Call, { plugin, client, watch }: Running): Promise<Answer> {
     const { ports, version, onLeases, onSteps } = this.#options
-    const environment = { ...call.environment, [NO_DAEMON]: '1' }
-    const log = ports.log.child({ plugin: call.plugin, ...callFields(environment) })
+    const { environment } = call
+    const fields = { plugin: call.plugin, ...callFields(environment) }
+    const log = lazyChild(ports.log, fields)
     const stderr = new Beginning(MAX_STDERR_BYTES)
-    const exec = lazyDelegateExec({ stderr: (chunk) => stderr.add(chunk), abandoned: client.gone })
+    const exec = lazyDelegateExec({
+      stderr: (chunk) => stderr.add(chunk),
+      environment: { [NO_DAEMON]: '1' },
+      get abandoned() {
+        return client.gone
+      },
+    })
     const leases = (dataDir: string) => {
       const store = ports.leases(dataDir)
       onLeases?.(dataDir)
@@ -178,8 +185,11 @@ export class CallService implements Service {
     watch.finish(totalMs)
     const durationMs = Math.round(totalMs * 1000) / 1000
     onSteps?.({ plugin: plugin.name, call, hasFailed: outcome.exitStatus !== 0, durationMs, steps })
-    if (outcome.exitStatus === 0) log.info({ durationMs }, 'done')
-    else log.error({ durationMs, answer: outcome.stdout }, 'refused')
+    // Written after the answer is sent.
+    process.nextTick(() => {
+      if (outcome.exitStatus === 0) ports.log.info({ ...fields, durationMs }, 'done')
+      else ports.log.error({ ...fields, durationMs, answer: outcome.stdout }, 'refused')
+    })
     return { ...outcome, stderr: stderr.text() + outcome.stderr }
   }
 }

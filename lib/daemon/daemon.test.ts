@@ -64,8 +64,7 @@ async function del({ socketPath, stateDir }: DaemonOptions, netns: string, place
   )
   const chunks: Buffer[] = []
   for await (const chunk of socket) chunks.push(chunk)
-  // After "accepted".
-  const frame = Buffer.concat(chunks).subarray(HEADER_BYTES)
+  const frame = Buffer.concat(chunks)
   const body = frame.subarray(HEADER_BYTES)
   const { kind } = readHeader(frame)
   return kind === KIND.outcome ? decodeOutcome(body) : JSON.parse(body.toString())

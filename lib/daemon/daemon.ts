@@ -1,7 +1,7 @@
 // The daemon's life: it takes back what a crash left half made, listens, says that it is ready, serves; when told to
 // stop it attaches nothing new, finishes what runs, and ends.
 
-import { readlinkSync, statSync } from 'node:fs'
+import { readlinkSync } from 'node:fs'
 import type { Plugin } from '../cni/plugin.ts'
 import { CallLocks, LOCKS_FILE } from '../host/call-lock.ts'
 import type { Ports } from '../host/ports.ts'
@@ -15,7 +15,6 @@ import { countOpenFiles, formatMetrics } from './metric-families.ts'
 import { CallMetrics } from './metrics.ts'
 import { type MetricsAddress, MetricsPort } from './metrics-port.ts'
 import { type PoolFigure, PoolFigures } from './pool-figures.ts'
-import { NOTHING } from './protocol.ts'
 import { type Recovery, recover } from './recover.ts'
 import { DaemonServer } from './server.ts'
 import { SpareMemory } from './spare-memory.ts'
@@ -38,16 +37,6 @@ export interface DaemonOptions {
   readonly onSteps?: ((call: SteppedCall) => void) | undefined
 }
 
-/** As native/shim.c does: what cannot be looked at (ELOOP, ENAMETOOLONG, …) is nothing. */
-export function identify(path: string): string {
-  try {
-    const { dev, ino } = statSync(path, { bigint: true })
-    return `${dev.toString(16)}:${ino.toString(16)}`
-  } catch {
-    return NOTHING
-  }
-}
-
 export class Daemon {
   readonly #options: DaemonOptions
   readonly #locks: CallLocks
@@ -65,12 +54,12 @@ export class Daemon {
 
   private constructor(options: DaemonOptions) {
     const { ports, findPlugin, stateDir, version, onSteps, socketPath: path } = options
-    const { lockByte, flock, trimMemory } = loadNative()
+    const native = loadNative()
     this.#options = options
     this.#startedAtMs = ports.clock.nowMs()
-    this.#locks = CallLocks.open(`${stateDir}/${LOCKS_FILE}`, lockByte)
+    this.#locks = CallLocks.open(`${stateDir}/${LOCKS_FILE}`, native.lockByte)
     this.#metrics = new CallMetrics(() => ports.clock.nowMs())
-    this.#memory = new SpareMemory({ trim: trimMemory, countCalls: () => this.#metrics.served })
+    this.#memory = new SpareMemory({ trim: native.trimMemory, countCalls: () => this.#metrics.served })
     this.#stretches = new LoopStretches(() => ports.clock.nowMs())
     this.#pools = new PoolFigures(ports)
     const serveHttp = createHttpEndpoint({ ...this.#pages, status: () => this.status() })
@@ -82,13 +71,13 @@ export class Daemon {
       metrics: this.#metrics,
       stretches: this.#stretches,
       netns: readlinkSync('/proc/self/ns/net'),
-      identify,
+      identify: native.identify,
       stateDir,
       version,
       serveHttp,
       onSteps,
     })
-    this.#server = new DaemonServer(this.#service, { path, flock, onClient: () => this.#delay.watch() })
+    this.#server = new DaemonServer(this.#service, { path, native, onClient: () => this.#delay.watch() })
   }
 
   /** Resolves when calls are served. @throws DaemonError ERUNNING, StoreError */
@@ -147,7 +136,7 @@ export class Daemon {
     if (metricsAddress !== undefined) this.#metricsPort = await MetricsPort.open(metricsAddress, this.#pages)
     const recovery = await recover(ports, { plugins, locks: this.#locks, path })
     for (const dataDir of listDataDirs()) this.#pools.addDataDir(dataDir)
-    await this.#server.listen()
+    this.#server.listen()
     this.#memory.start()
     this.#isReady = true
     return recovery

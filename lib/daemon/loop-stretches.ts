@@ -2,6 +2,7 @@
 // the promises that it resolves, and those that these resolve. So a stretch begins in a callback, and ends when nothing of
 // it is left to do: a microtask asks for a tick, and ticks come when there are no more microtasks.
 
+import { loadNative } from '../native/native.ts'
 import type { Sample } from './exposition.ts'
 import { Histogram } from './tally.ts'
 import { STEPS, type Step } from './timed-steps.ts'
@@ -32,6 +33,8 @@ interface Stretch {
 
 export class LoopStretches {
   readonly #nowMs: () => number
+  /** Of this thread. */
+  readonly #cpuMs = loadNative().threadCpuMs
   readonly #histograms = new Map<string, { readonly wall: Histogram; readonly cpu: Histogram }>()
   readonly #longest = new Map<string, LongestStretch>()
   #current: Stretch | undefined
@@ -44,7 +47,7 @@ export class LoopStretches {
   /** Whatever runs now is for this; of a stretch that has begun, it is a part. */
   enter(holding: Holding): void {
     if (this.#current !== undefined) return
-    this.#current = { holding, began: performance.now(), beganCpuMs: cpuMs(), stepsMs: [] }
+    this.#current = { holding, began: performance.now(), beganCpuMs: this.#cpuMs(), stepsMs: [] }
     queueMicrotask(() => process.nextTick(() => this.#end()))
   }
 
@@ -73,7 +76,7 @@ export class LoopStretches {
     const stretch = this.#current as Stretch
     this.#current = undefined
     const ms = performance.now() - stretch.began
-    const workedMs = cpuMs() - stretch.beganCpuMs
+    const workedMs = this.#cpuMs() - stretch.beganCpuMs
     const { wall, cpu } = this.#histogramsOf(stretch.holding.verb)
     if (ms > wall.maxMs) this.#longest.set(stretch.holding.verb, this.#describe(stretch, ms, workedMs))
     wall.add(ms)
@@ -100,12 +103,6 @@ export class LoopStretches {
       at: new Date(this.#nowMs()).toISOString(),
     }
   }
-}
-
-/** Of this thread. */
-function cpuMs(): number {
-  const { user, system } = process.threadCpuUsage()
-  return (user + system) / 1000
 }
 
 function round(ms: number): number {

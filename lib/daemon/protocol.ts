@@ -4,8 +4,7 @@
 //
 //   shim → daemon      call      the strings of `Call`, each ended by a NUL: plugin, facts of the caller, environment,
 //                                an empty one; then the config as it came from stdin
-//   daemon → shim      accepted  the daemon lives and has the call
-//                      working   it still has; comes every second
+//   daemon → shim      working   the daemon is at it; comes every second
 //                      outcome   exit status u32, length of stdout u32, stdout, stderr
 //                      refused   nothing was done, the caller does it itself; why is said in the error object
 //                                that is its answer when it cannot
@@ -15,7 +14,7 @@
 
 export const VERSION = 1
 
-export const KIND = { call: 1, accepted: 16, working: 17, outcome: 18, refused: 19 } as const
+export const KIND = { call: 1, working: 17, outcome: 18, refused: 19 } as const
 
 export type Kind = (typeof KIND)[keyof typeof KIND]
 
@@ -69,12 +68,20 @@ export function readHeader(bytes: Buffer): Header {
 }
 
 export function encodeFrame(kind: Kind, body: Uint8Array = Buffer.alloc(0)): Buffer {
-  const header = Buffer.alloc(HEADER_BYTES)
-  header.write(MAGIC, 'latin1')
-  header.writeUInt8(VERSION, 4)
-  header.writeUInt8(kind, 5)
-  header.writeUInt32LE(body.length, 8)
-  return Buffer.concat([header, body])
+  const frame = beginFrame(kind, body.length)
+  frame.set(body, HEADER_BYTES)
+  return frame
+}
+
+/** Its body is to be filled in. */
+function beginFrame(kind: Kind, length: number): Buffer {
+  const frame = Buffer.allocUnsafe(HEADER_BYTES + length)
+  frame.write(MAGIC, 'latin1')
+  frame.writeUInt8(VERSION, 4)
+  frame.writeUInt8(kind, 5)
+  frame.writeUInt16LE(0, 6)
+  frame.writeUInt32LE(length, 8)
+  return frame
 }
 
 /** Before the variables: plugin, network namespace, places, and what CNI_NETNS leads to. */
@@ -89,12 +96,13 @@ export function encodeCall({ plugin, netns, places, environment, stdin }: Call):
 
 /** @throws ProtocolError */
 export function decodeCall(body: Buffer): Call {
+  const all = body.toString()
   const strings: string[] = []
   let start = 0
   for (;;) {
-    const end = body.indexOf(0, start)
+    const end = all.indexOf('\0', start)
     if (end < 0) throw new ProtocolError('a call ends within its strings')
-    const text = body.toString('utf8', start, end)
+    const text = all.slice(start, end)
     start = end + 1
     if (text === '' && strings.length >= FIXED_STRINGS) break
     strings.push(text)
@@ -105,7 +113,7 @@ export function decodeCall(body: Buffer): Call {
     netns,
     places: rest.slice(0, PLACES.length + 1),
     environment: readVariables(rest.slice(PLACES.length + 1)),
-    stdin: body.toString('utf8', start),
+    stdin: all.slice(start),
   }
 }
 
@@ -122,11 +130,13 @@ function readVariables(variables: readonly string[]): Record<string, string> {
 }
 
 export function encodeOutcome({ exitStatus, stdout, stderr }: Outcome): Buffer {
-  const out = Buffer.from(stdout)
-  const numbers = Buffer.alloc(8)
-  numbers.writeUInt32LE(exitStatus, 0)
-  numbers.writeUInt32LE(out.length, 4)
-  return encodeFrame(KIND.outcome, Buffer.concat([numbers, out, Buffer.from(stderr)]))
+  const outBytes = Buffer.byteLength(stdout)
+  const frame = beginFrame(KIND.outcome, 8 + outBytes + Buffer.byteLength(stderr))
+  frame.writeUInt32LE(exitStatus, HEADER_BYTES)
+  frame.writeUInt32LE(outBytes, HEADER_BYTES + 4)
+  frame.write(stdout, HEADER_BYTES + 8)
+  frame.write(stderr, HEADER_BYTES + 8 + outBytes)
+  return frame
 }
 
 /** @throws ProtocolError */

@@ -1,5 +1,6 @@
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, renameSync, rmSync, statSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -77,9 +78,9 @@ function makeDirectory(t: Test): string {
 async function start(t: Test, options: Partial<ServerOptions> = {}) {
   const service = new TestService()
   const path = join(makeDirectory(t), 'run/podwire/podwire.sock')
-  const server = new DaemonServer(service, { path, flock: loadNative().flock, ...options })
+  const server = new DaemonServer(service, { path, native: loadNative(), ...options })
   server.lock()
-  await server.listen()
+  server.listen()
   const sockets: Socket[] = []
   let closing: Promise<void> | undefined
   const close = () => {
@@ -107,6 +108,7 @@ interface Frame {
 class TestClient {
   readonly socket: Socket
   readonly #frames: AsyncGenerator<Frame>
+  #ahead: Promise<Frame | undefined> | undefined
 
   constructor(socket: Socket) {
     this.socket = socket
@@ -120,9 +122,24 @@ class TestClient {
   }
 
   /** @returns undefined when the server has closed */
-  async next(): Promise<Frame | undefined> {
-    const { value } = await this.#frames.next()
-    return value
+  next(): Promise<Frame | undefined> {
+    const next = this.ahead()
+    this.#ahead = undefined
+    return next
+  }
+
+  /** What `next` will be. */
+  ahead(): Promise<Frame | undefined> {
+    this.#ahead ??= this.#frames.next().then(({ value }) => value)
+    return this.#ahead
+  }
+
+  /** What it hears when the call is over. */
+  async hearLast(): Promise<string> {
+    for (;;) {
+      const heard = await this.hear()
+      if (heard !== 'working') return heard
+    }
   }
 
   /** The next frame, by the name of its kind, and what it says. */
@@ -150,12 +167,14 @@ async function* readFrames(socket: Socket): AsyncGenerator<Frame> {
   }
 }
 
-/** A client whose call is accepted: on a busy machine one may be too late. */
+/** A client whose call is served: on a busy machine one may be too late. */
 async function openServed(service: TestService, open: () => Promise<TestClient>) {
+  const asked = service.next()
   for (;;) {
     const client = await open()
     client.write(encodeCall(CALL))
-    if ((await client.hear()) === 'accepted') return { client, ask: await service.next() }
+    const ask = await Promise.race([asked, client.ahead().then(() => undefined)])
+    if (ask !== undefined) return { client, ask }
   }
 }
 
@@ -173,7 +192,7 @@ test('the socket is root’s alone, and so are the directories that are made for
 
 test('a second daemon is refused, and the first goes on; when that has ended it is not', async (t) => {
   const { service, path, open, close } = await start(t)
-  const second = new DaemonServer(new TestService(), { path, flock: loadNative().flock })
+  const second = new DaemonServer(new TestService(), { path, native: loadNative() })
   t.throws(() => second.lock(), {
     code: 'ERUNNING',
     message: `ERUNNING: another daemon holds "${path}.lock"; stop it first, or give another --socket`,
@@ -182,10 +201,10 @@ test('a second daemon is refused, and the first goes on; when that has ended it 
   client.write(encodeCall(CALL))
   const ask = await service.next()
   ask.answer(DONE)
-  t.equal(await client.hear(), 'accepted')
+  t.match(await client.hear(), /^outcome /)
   await close()
   second.lock()
-  await second.listen()
+  second.listen()
   await second.close()
 })
 
@@ -197,9 +216,9 @@ test('a socket that a dead daemon left is replaced', async (t) => {
   renameSync(join(directory, 'dead'), path)
   await new Promise((resolve) => dead.close(resolve))
   t.ok(statSync(path).isSocket(), 'it is left')
-  const server = new DaemonServer(new TestService(), { path, flock: loadNative().flock })
+  const server = new DaemonServer(new TestService(), { path, native: loadNative() })
   server.lock()
-  await server.listen()
+  server.listen()
   const client = connect(path)
   await once(client, 'connect')
   client.destroy()
@@ -208,7 +227,7 @@ test('a socket that a dead daemon left is replaced', async (t) => {
 
 test('a path that no socket can have is refused', (t) => {
   const path = `/${'x'.repeat(107)}`
-  const server = new DaemonServer(new TestService(), { path, flock: loadNative().flock })
+  const server = new DaemonServer(new TestService(), { path, native: loadNative() })
   t.throws(() => server.lock(), {
     code: 'EPATH',
     message: `EPATH: "${path}" is longer than the 107 bytes of a socket's path`,
@@ -216,14 +235,13 @@ test('a path that no socket can have is refused', (t) => {
   t.end()
 })
 
-test('a call is accepted, and answered with its outcome', async (t) => {
+test('a call is answered with its outcome', async (t) => {
   const { service, open } = await start(t)
   const client = await open()
   client.write(encodeCall(CALL))
   const ask = await service.next()
   t.strictSame({ ...ask.call, environment: { ...ask.call.environment } }, CALL)
   ask.answer({ exitStatus: 1, stdout: 'öut', stderr: 'err' })
-  t.equal(await client.hear(), 'accepted')
   t.equal(await client.hear(), 'outcome {"exitStatus":1,"stdout":"öut","stderr":"err"}')
   t.equal(await client.hear(), 'end')
 })
@@ -234,7 +252,6 @@ test('a call that the service refuses is told to be made by the caller', async (
   client.write(encodeCall(CALL))
   const ask = await service.next()
   ask.answer({ refusal: 'a reason' })
-  t.equal(await client.hear(), 'accepted')
   t.equal(await client.hear(), refusal('a reason'))
   t.equal(await client.hear(), 'end')
 })
@@ -251,7 +268,6 @@ test('a call may come byte by byte, and what comes after it is passed over', asy
   const ask = await service.next()
   client.write('more')
   ask.answer(DONE)
-  t.equal(await client.hear(), 'accepted')
   t.match(await client.hear(), /^outcome /)
   t.equal(await client.hear(), 'end')
 })
@@ -267,8 +283,8 @@ test('what is no call is refused with the reason', async (t) => {
     ['a newer shim', header('505749520201', 2), 'daemon protocol: version 2, the daemon knows 1'],
     [
       'a frame of ours',
-      encodeFrame(KIND.accepted),
-      'daemon protocol: a client does not send frames of kind 16',
+      encodeFrame(KIND.working),
+      'daemon protocol: a client does not send frames of kind 17',
     ],
     [
       'one byte too long',
@@ -303,7 +319,7 @@ test('a client that does not say what it wants is given up, and others are serve
     t.equal(await client.hear(), refusal('the request did not come in time'))
   t.strictSame(service.refusals, ['slow_request', 'slow_request', 'slow_request'])
   ask.answer(DONE)
-  t.match(await good.hear(), /^outcome /, 'a call may take longer than a request')
+  t.match(await good.hearLast(), /^outcome /, 'a call may take longer than a request')
 })
 
 test('one client more than fits is refused, and fits when another has gone', async (t) => {
@@ -315,18 +331,12 @@ test('one client more than fits is refused, and fits when another has gone', asy
   t.equal(await second.hear(), refusal('1 clients are being served'))
   t.strictSame(service.refusals, ['too_many'])
   ask.answer(DONE)
-  t.equal(await first.hear(), 'accepted')
   t.match(await first.hear(), /^outcome /)
   t.equal(await first.hear(), 'end')
-  // The server hears of the first one's end when it does.
-  let heard = 'refused'
-  while (heard.startsWith('refused')) {
-    const third = await open()
-    third.write(encodeCall(CALL))
-    heard = await third.hear()
-  }
-  t.equal(heard, 'accepted')
-  ;(await service.next()).answer(DONE)
+  // The server hears of the second one's end when it does.
+  const third = await openServed(service, open)
+  third.ask.answer(DONE)
+  t.match(await third.client.hear(), /^outcome /)
 })
 
 test('a client that is being served hears that it still is, one that is not hears nothing', async (t) => {
@@ -336,11 +346,49 @@ test('a client that is being served hears that it still is, one that is not hear
   t.equal(await client.hear(), 'working')
   t.equal(await client.hear(), 'working')
   ask.answer(DONE)
-  let last = 'working'
-  while (last === 'working') last = await client.hear()
-  t.match(last, /^outcome /)
+  t.match(await client.hearLast(), /^outcome /)
   t.equal(await client.hear(), 'end', 'nothing after the outcome')
   t.match(await waiting.hear(), /^refused /)
+})
+
+/** Connects to the path that is its argument when told, and tells when that has ended. */
+const CLIENT = `
+  process.stdin.once('data', () => {
+    const socket = require('node:net').connect(process.argv[1])
+    socket.on('error', () => undefined).on('close', () => console.log('closed')).resume()
+  })
+  console.log('ready')
+`
+
+test('without descriptors a client is let go at once, and others are served when there are some', async (t) => {
+  const { service, open, path } = await start(t, { requestTimeoutMs: 1 << 30 })
+  const client = spawn(process.execPath, ['-e', CLIENT, path], { stdio: ['pipe', 'pipe', 'inherit'] })
+  t.teardown(() => client.kill())
+  await once(client.stdout, 'data')
+  const before = execFileSync('prlimit', [
+    '--pid',
+    `${process.pid}`,
+    '--nofile',
+    '--raw',
+    '--noheadings',
+    '-o',
+    'SOFT',
+  ])
+  execFileSync('prlimit', ['--pid', `${process.pid}`, '--nofile=100:'])
+  const files: number[] = []
+  try {
+    for (;;) files.push(openSync('/dev/null', 'r'))
+  } catch (error) {
+    t.match(error, { code: 'EMFILE' })
+  }
+  client.stdin.write('go')
+  const [text] = await once(client.stdout, 'data')
+  t.equal(String(text), 'closed\n')
+  for (const fd of files) closeSync(fd)
+  execFileSync('prlimit', ['--pid', `${process.pid}`, `--nofile=${String(before).trim()}:`])
+  const next = await openServed(service, open)
+  next.ask.answer(DONE)
+  t.match(await next.client.hear(), /^outcome /)
 })
 
 test('a client that disappears before its call is whole is forgotten', async (t) => {
@@ -360,9 +408,11 @@ test('a client that disappears during its call is known to be gone, and close() 
   const client = await open()
   client.write(encodeCall(CALL))
   const ask = await service.next()
-  t.equal(ask.client.gone.aborted, false)
+  const { gone } = ask.client
+  t.strictSame([ask.client.isGone, gone.aborted], [false, false])
   client.socket.destroy()
-  while (!ask.client.gone.aborted) await nextTurn()
+  while (!ask.client.isGone) await nextTurn()
+  t.strictSame([gone.aborted, ask.client.gone.aborted], [true, true])
   let isClosed = false
   const closed = close().then(() => {
     isClosed = true
@@ -390,12 +440,9 @@ test('close() answers what runs, refuses what has not begun, and hears nobody ne
   const late = connect(path)
   const [error] = await once(late, 'error').catch((thrown) => [thrown])
   t.match(error, { code: /ENOENT|ECONNREFUSED/ })
-  t.equal(await busy.hear(), 'accepted')
   t.equal(await busy.hear(), 'working', 'heartbeats go on')
   ask.answer(DONE)
-  let last = 'working'
-  while (last === 'working') last = await busy.hear()
-  t.match(last, /^outcome /)
+  t.match(await busy.hearLast(), /^outcome /)
   await closed
 })
 
@@ -411,7 +458,7 @@ test('close() does not cut off an answer that is being read', async (t) => {
   await nextTurn()
   let length = 0
   for await (const chunk of client.socket) length += (chunk as Buffer).length
-  t.equal(length, HEADER_BYTES + encodeOutcome({ ...DONE, stdout }).length, 'all of both frames')
+  t.equal(length, encodeOutcome({ ...DONE, stdout }).length, 'all of it')
   await closed
 })
 
@@ -509,10 +556,10 @@ test('half a request of HTTP does not hold up close()', async (t) => {
 
 test('close() of a server that never listened is nothing', async (t) => {
   const path = join(makeDirectory(t), 'podwire.sock')
-  const server = new DaemonServer(new TestService(), { path, flock: loadNative().flock })
+  const server = new DaemonServer(new TestService(), { path, native: loadNative() })
   server.lock()
   await server.close()
-  const next = new DaemonServer(new TestService(), { path, flock: loadNative().flock })
+  const next = new DaemonServer(new TestService(), { path, native: loadNative() })
   next.lock()
   await next.close()
 })

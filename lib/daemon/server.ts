@@ -2,9 +2,10 @@
 // client does or leaves undone holds up another.
 
 import { closeSync, rmSync } from 'node:fs'
-import { createServer, type Server, type Socket } from 'node:net'
+import { Socket } from 'node:net'
 import { CNI_CODE, CniError, encodeError } from '../cni/errors.ts'
 import { NEWEST_VERSION } from '../cni/versions.ts'
+import type { Native } from '../native/native.ts'
 import { openOwnFile } from '../state/own-file.ts'
 import type { FallbackReason } from './metrics.ts'
 import {
@@ -27,7 +28,9 @@ import {
 export type Answer = Outcome | { readonly refusal: string }
 
 export interface Client {
-  /** Aborted when it has closed its end: nobody waits for the answer. */
+  /** It has closed its end: nobody waits for the answer. */
+  readonly isGone: boolean
+  /** Aborted when it is gone. */
   readonly gone: AbortSignal
 }
 
@@ -42,7 +45,7 @@ export interface Service {
 
 export interface ServerOptions {
   readonly path: string
-  readonly flock: (fd: number, operation: number, timeoutMs: number) => boolean
+  readonly native: Pick<Native, 'flock' | 'serve' | ClientCall>
   /** Connections at a time; one more is refused at once. */
   readonly maxClients?: number
   /** How long a client may take to say what it wants. */
@@ -51,6 +54,9 @@ export interface ServerOptions {
   /** Called for each that comes. */
   readonly onClient?: () => void
 }
+
+/** What is done with a connection (native/clients.c). */
+type ClientCall = 'tellClient' | 'endClient' | 'dropClient' | 'takeClient'
 
 export class DaemonError extends Error {
   readonly code: 'ERUNNING' | 'EPATH' | 'EADDRESS'
@@ -69,24 +75,28 @@ const LOCK_EX_NB = 2 | 4 // sys/file.h
 /** sizeof sun_path, less the NUL (unix(7)). */
 const MAX_PATH_BYTES = 107
 
+const BACKLOG = 1024
+const WORKING = encodeFrame(KIND.working)
+
 export class DaemonServer {
   readonly #options: ServerOptions
   readonly #service: Service
-  readonly #server: Server
-  readonly #sessions = new Set<Session>()
-  /** Calls whose client is gone are among them. */
-  readonly #running = new Set<Promise<Answer>>()
+  readonly #sessions = new Map<number, Session>()
+  readonly #httpSockets = new Set<Socket>()
+  /** Calls; those whose client is gone are among them. */
+  #running = 0
   #lock: number | undefined
-  #heartbeat: NodeJS.Timeout | undefined
+  #timer: NodeJS.Timeout | undefined
+  #stopListening: (() => void) | undefined
+  #empty: PromiseWithResolvers<void> | undefined
 
   constructor(service: Service, options: ServerOptions) {
     this.#options = options
     this.#service = service
-    this.#server = createServer((socket) => this.#accept(socket))
   }
 
   get clients(): number {
-    return this.#sessions.size
+    return this.#sessions.size + this.#httpSockets.size
   }
 
   /**
@@ -95,75 +105,125 @@ export class DaemonServer {
    * @throws DaemonError ERUNNING when another has it. StoreError EUNSAFE when others than root could take the socket's place
    */
   lock(): void {
-    const { path, flock } = this.#options
+    const { path, native } = this.#options
     if (Buffer.byteLength(path) > MAX_PATH_BYTES)
       throw new DaemonError(
         'EPATH',
         `"${path}" is longer than the ${MAX_PATH_BYTES} bytes of a socket's path`,
       )
-    this.#lock = takeLock(`${path}.lock`, flock)
+    this.#lock = takeLock(`${path}.lock`, native.flock)
   }
 
-  /** After `lock`. Makes the socket (0600); one that a dead daemon left is replaced. */
-  async listen(): Promise<void> {
-    const { path, heartbeatMs = HEARTBEAT_MS } = this.#options
+  /** After `lock`. Makes the socket (0600); one that a dead daemon left is replaced. @throws DaemonError EPATH */
+  listen(): void {
+    const { path, heartbeatMs = HEARTBEAT_MS, requestTimeoutMs = REQUEST_TIMEOUT_MS } = this.#options
     rmSync(path, { force: true })
-    await this.#listen(path)
-    this.#heartbeat = setInterval(() => {
-      for (const session of this.#sessions) session.beat()
-    }, heartbeatMs)
+    this.#stopListening = this.#bind(path)
+    this.#timer = setInterval(() => this.#lookAround(), Math.min(heartbeatMs, requestTimeoutMs))
   }
 
   /** Nobody but root may connect, from the moment that the socket is there: bind(2) minds the umask. */
-  #listen(path: string): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
+  #bind(path: string): () => void {
     const before = process.umask(0o177)
-    // Later ones are of clients that could not be accepted (EMFILE, …): they hear nothing, and do their calls themselves.
-    this.#server.on('error', reject)
     try {
-      this.#server.listen({ path, backlog: 1024 }, resolve)
+      return this.#options.native.serve(path, BACKLOG, this.#onEvent)
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error)
+      throw new DaemonError('EPATH', `"${path}" cannot be a socket (${why}); give another --socket`)
     } finally {
       process.umask(before)
     }
-    return promise
   }
 
   /** Hears no new clients, and resolves when those that are there have their answers, and no call runs. */
   async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
-    for (const session of this.#sessions) session.closeIfIdle()
-    await closed
-    await Promise.all(this.#running)
-    clearInterval(this.#heartbeat)
+    this.#stopListening?.()
+    this.#stopListening = undefined
+    this.#empty = Promise.withResolvers()
+    for (const session of [...this.#sessions.values()]) session.closeIfIdle()
+    for (const socket of this.#httpSockets) socket.destroy()
+    this.#left()
+    await this.#empty.promise
+    clearInterval(this.#timer)
     if (this.#lock !== undefined) closeSync(this.#lock)
   }
 
-  readonly #tracked: Service = {
-    answer: (call, client) => {
-      const running = this.#service.answer(call, client)
-      this.#running.add(running)
-      return running.finally(() => this.#running.delete(running))
-    },
-    serveHttp: (socket) => this.#service.serveHttp(socket),
-    refused: (reason, why) => this.#service.refused(reason, why),
+  /** Somebody is gone, or some call is over. */
+  #left(): void {
+    if (this.clients + this.#running === 0) this.#empty?.resolve()
   }
 
-  #accept(socket: Socket): void {
-    const { maxClients = MAX_CLIENTS, requestTimeoutMs = REQUEST_TIMEOUT_MS, onClient } = this.#options
-    onClient?.()
-    const session = new Session(socket, this.#tracked, requestTimeoutMs)
-    if (this.#sessions.size >= maxClients) {
-      session.refuse('too_many', `${maxClients} clients are being served`)
-      return
+  readonly #onEvent = (id: number, bytes: Buffer | undefined): void => {
+    const session = this.#sessions.get(id) ?? this.#accept(id)
+    if (bytes !== undefined) session.read(bytes)
+    else {
+      this.#forget(id)
+      session.leave()
     }
-    this.#sessions.add(session)
-    socket.on('close', () => this.#sessions.delete(session))
-    session.begin()
+  }
+
+  #accept(id: number): Session {
+    const { native, maxClients = MAX_CLIENTS, onClient } = this.#options
+    onClient?.()
+    const isFull = this.#sessions.size >= maxClients
+    const session = new Session({
+      say: (bytes) => native.tellClient(id, bytes),
+      end: (bytes, hasHeardAll) => {
+        if (native.endClient(id, bytes, hasHeardAll)) this.#forget(id)
+      },
+      drop: () => {
+        native.dropClient(id)
+        this.#forget(id)
+      },
+      serve: (call) => this.#serve(call, session),
+      serveHttp: (bytes) => this.#serveHttp(id, bytes),
+      refused: (reason, why) => this.#service.refused(reason, why),
+    })
+    this.#sessions.set(id, session)
+    if (isFull) session.refuse('too_many', `${maxClients} clients are being served`)
+    return session
+  }
+
+  #forget(id: number): void {
+    this.#sessions.delete(id)
+    this.#left()
+  }
+
+  #serve(call: Call, session: Session): void {
+    this.#running++
+    this.#service.answer(call, session).then((answer) => {
+      this.#running--
+      session.answer(answer)
+      this.#left()
+    })
+  }
+
+  /** The time for the request is that for the answer too: a server of HTTP that does not listen itself keeps no time. */
+  #serveHttp(id: number, bytes: Buffer): void {
+    const { native, requestTimeoutMs = REQUEST_TIMEOUT_MS } = this.#options
+    const socket = new Socket({ fd: native.takeClient(id), readable: true, writable: true })
+    const timer = setTimeout(() => socket.destroy(), requestTimeoutMs)
+    this.#httpSockets.add(socket)
+    this.#sessions.delete(id)
+    socket.on('error', () => socket.destroy())
+    socket.on('close', () => {
+      clearTimeout(timer)
+      this.#httpSockets.delete(socket)
+      this.#left()
+    })
+    socket.unshift(bytes)
+    this.#service.serveHttp(socket)
+  }
+
+  #lookAround(): void {
+    const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = this.#options
+    const latest = performance.now() - requestTimeoutMs
+    for (const session of [...this.#sessions.values()]) session.lookAround(latest)
   }
 }
 
 /** Kept as long as the process lives, however it ends. */
-function takeLock(path: string, flock: ServerOptions['flock']): number {
+function takeLock(path: string, flock: Native['flock']): number {
   const fd = openOwnFile(path)
   if (flock(fd, LOCK_EX_NB, 0)) return fd
   closeSync(fd)
@@ -173,54 +233,102 @@ function takeLock(path: string, flock: ServerOptions['flock']): number {
 /** One for all: an exception of its own for each client would be made with the stack that it closes on. */
 const GONE = new Error('the client is gone')
 
-class Session implements Client {
-  readonly #socket: Socket
-  readonly #service: Service
-  readonly #requestTimeoutMs: number
-  #chunks: Buffer[] = []
-  #length = 0
-  #timer: NodeJS.Timeout | undefined
-  #isServing = false
-  #isHttp = false
-  /** All has been written; what is not sent yet still is. */
-  #isEnding = false
-  readonly #gone = new AbortController()
+/** What a session does with its connection, and with what it has read. */
+interface Connection {
+  say(bytes: Uint8Array): void
+  /** The last that is said. @param hasHeardAll  as for `endClient` */
+  end(bytes: Uint8Array, hasHeardAll: boolean): void
+  drop(): void
+  serve(call: Call): void
+  /** @param bytes  what was read already */
+  serveHttp(bytes: Buffer): void
+  refused(reason: FallbackReason, why: string): void
+}
 
-  constructor(socket: Socket, service: Service, requestTimeoutMs: number) {
-    this.#socket = socket
-    this.#service = service
-    this.#requestTimeoutMs = requestTimeoutMs
-    // A client that is gone is told by 'close'; what cannot be written to it is nobody's loss.
-    socket.on('error', () => socket.destroy())
-    socket.on('close', () => {
-      this.#gone.abort(GONE)
-      clearTimeout(this.#timer)
-    })
+class Session implements Client {
+  readonly #connection: Connection
+  #state: 'asking' | 'served' | 'ending' | 'over' = 'asking'
+  /** Of the state. */
+  #since = performance.now()
+  #bytes: Buffer | undefined
+  #isGone = false
+  #gone: AbortController | undefined
+
+  constructor(connection: Connection) {
+    this.#connection = connection
+  }
+
+  get isGone(): boolean {
+    return this.#isGone
   }
 
   get gone(): AbortSignal {
+    if (this.#gone === undefined) {
+      this.#gone = new AbortController()
+      if (this.#isGone) this.#gone.abort(GONE)
+    }
     return this.#gone.signal
   }
 
-  begin(): void {
-    const why = 'the request did not come in time'
-    this.#timer = setTimeout(() => this.refuse('slow_request', why), this.#requestTimeoutMs)
-    this.#socket.on('data', this.#onData)
+  /** Its connection is over: it has closed its end, or has read all that there was for it. */
+  leave(): void {
+    this.#state = 'over'
+    this.#isGone = true
+    this.#gone?.abort(GONE)
   }
 
-  beat(): void {
-    // One that does not read gets no more: its buffer would be ours to keep.
-    if (this.#isServing && !this.#socket.writableNeedDrain) this.#socket.write(encodeFrame(KIND.working))
+  /** @param latest  what has gone on since before that, in ms, has taken too long */
+  lookAround(latest: number): void {
+    if (this.#state === 'served') this.#connection.say(WORKING)
+    else if (this.#since > latest) return
+    else if (this.#state === 'asking') this.refuse('slow_request', 'the request did not come in time')
+    else if (this.#state === 'ending') this.#connection.drop()
   }
 
   closeIfIdle(): void {
-    if (this.#isHttp) this.#socket.destroy()
-    else if (!this.#isServing && !this.#isEnding) this.refuse('stopping', 'the daemon is stopping')
+    if (this.#state === 'asking') this.refuse('stopping', 'the daemon is stopping')
   }
 
   refuse(reason: FallbackReason, why: string): void {
-    this.#service.refused(reason, why)
+    this.#connection.refused(reason, why)
     this.#refuse(why)
+  }
+
+  answer(answer: Answer): void {
+    if ('refusal' in answer) this.#refuse(answer.refusal)
+    else this.#end(encodeOutcome(answer))
+  }
+
+  /** After its request a client has nothing to say. */
+  read(bytes: Buffer): void {
+    if (this.#state !== 'asking' || bytes.length === 0) return
+    const all = this.#bytes === undefined ? bytes : Buffer.concat([this.#bytes, bytes])
+    this.#bytes = all
+    try {
+      this.#readAll(all)
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error
+      this.refuse('bad_request', error.message)
+    }
+  }
+
+  #readAll(bytes: Buffer): void {
+    const [first] = bytes
+    // GET, HEAD
+    if (first === 0x47 || first === 0x48) {
+      this.#state = 'over'
+      this.#connection.serveHttp(bytes)
+    } else if (bytes.length >= HEADER_BYTES) this.#readFrame(bytes)
+  }
+
+  #readFrame(bytes: Buffer): void {
+    const header = readHeader(bytes)
+    refuseHeader(header)
+    if (bytes.length < HEADER_BYTES + header.length) return
+    const call = decodeCall(bytes.subarray(HEADER_BYTES, HEADER_BYTES + header.length))
+    this.#bytes = undefined
+    this.#enter('served')
+    this.#connection.serve(call)
   }
 
   #refuse(why: string): void {
@@ -228,73 +336,18 @@ class Session implements Client {
     this.#end(encodeRefusal(encodeError(error, NEWEST_VERSION)))
   }
 
-  readonly #onData = (chunk: Buffer): void => {
-    // After its request a client has nothing to say.
-    if (this.#isServing) return
-    this.#chunks.push(chunk)
-    this.#length += chunk.length
-    try {
-      this.#read()
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error
-      this.refuse('bad_request', error.message)
-    }
-  }
-
-  #read(): void {
-    const first = this.#chunks[0]?.[0] ?? 0
-    // GET, HEAD
-    if (first === 0x47 || first === 0x48) this.#becomeHttp()
-    else if (this.#length >= HEADER_BYTES) this.#readFrame()
-  }
-
-  #readFrame(): void {
-    const bytes = this.#joined()
-    const header = readHeader(bytes)
-    refuseHeader(header)
-    if (this.#length < HEADER_BYTES + header.length) return
-    this.#serve(decodeCall(bytes.subarray(HEADER_BYTES, HEADER_BYTES + header.length)))
-  }
-
-  #joined(): Buffer {
-    const [first] = this.#chunks
-    const joined = first !== undefined && this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks)
-    this.#chunks = [joined]
-    return joined
-  }
-
-  #serve(call: Call): void {
-    clearTimeout(this.#timer)
-    this.#isServing = true
-    this.#chunks = []
-    this.#socket.write(encodeFrame(KIND.accepted))
-    this.#service.answer(call, this).then((answer) => {
-      if ('refusal' in answer) this.#refuse(answer.refusal)
-      else this.#end(encodeOutcome(answer))
-    })
-  }
-
-  /** The time for the request is that for the answer too: a server of HTTP that does not listen itself keeps no time. */
-  #becomeHttp(): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#socket.destroy(), this.#requestTimeoutMs)
-    this.#isHttp = true
-    this.#socket.off('data', this.#onData)
-    this.#socket.pause()
-    this.#socket.unshift(this.#joined())
-    this.#service.serveHttp(this.#socket)
-    this.#socket.resume()
-  }
-
-  /** The client closes when it has read; one that does not is cut off. */
+  /** What cannot be said to a client that is gone is nobody's loss. One that does not read is cut off in time. */
   #end(frame: Buffer): void {
-    this.#isServing = false
-    this.#isEnding = true
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#socket.destroy(), this.#requestTimeoutMs)
-    this.#socket.off('data', this.#onData)
-    this.#socket.resume()
-    this.#socket.end(frame)
+    if (this.#isGone) return
+    const hasHeardAll = this.#state === 'served'
+    this.#bytes = undefined
+    this.#enter('ending')
+    this.#connection.end(frame, hasHeardAll)
+  }
+
+  #enter(state: 'served' | 'ending'): void {
+    this.#state = state
+    this.#since = performance.now()
   }
 }
 

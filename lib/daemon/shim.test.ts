@@ -6,6 +6,7 @@ import {
   chmodSync,
   copyFileSync,
   mkdtempSync,
+  readFileSync,
   readlinkSync,
   renameSync,
   rmSync,
@@ -15,6 +16,7 @@ import {
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Test, test } from 'tap'
 import {
   type Call,
@@ -68,11 +70,12 @@ async function start(t: Test, reaction?: Reaction) {
     await once(server, 'listening')
     t.teardown(() => server.close())
   }
-  const run = async (environment: Record<string, string> = {}) => {
+  const run = async (environment: Record<string, string> = {}, onStart = (_pid?: number) => {}) => {
     const child = spawn(join(directory, 'shim'), {
       argv0: '/opt/cni/bin/bridge',
       env: { PATH: process.env['PATH'], CNI_COMMAND: 'ADD', PODWIRE_SOCKET: path, ...environment },
     })
+    onStart(child.pid)
     let [stdout, stderr] = ['', '']
     child.stdout.on('data', (chunk) => (stdout += chunk))
     child.stderr.on('data', (chunk) => (stderr += chunk))
@@ -102,7 +105,7 @@ test('the shim’s call is that of encodeCall, byte by byte, and the daemon’s 
   const heard: Buffer[] = []
   const { run } = await start(t, (socket, _, bytes) => {
     heard.push(bytes)
-    socket.write(Buffer.concat([encodeFrame(KIND.accepted), encodeFrame(KIND.working)]))
+    socket.write(encodeFrame(KIND.working))
     socket.end(encodeOutcome({ exitStatus: 7, stdout: 'öut', stderr: 'err' }))
   })
   const netns = '/proc/self/ns/net'
@@ -142,11 +145,11 @@ test('the shim makes the call itself when the daemon does not', async (t) => {
     ['it refuses', (socket) => socket.end(encodeRefusal('no')), 'call= retry='],
     [
       'it refuses later',
-      (socket) => socket.end(Buffer.concat([encodeFrame(KIND.accepted), encodeRefusal('no')])),
+      (socket) => socket.end(Buffer.concat([encodeFrame(KIND.working), encodeRefusal('no')])),
       'call= retry=',
     ],
     ['it dies at once', (socket) => socket.destroy(), 'call=set retry=1'],
-    ['it dies later', (socket) => socket.end(encodeFrame(KIND.accepted)), 'call=set retry=1'],
+    ['it dies later', (socket) => socket.end(encodeFrame(KIND.working)), 'call=set retry=1'],
     [
       'it dies within its answer',
       (socket) => socket.end(encodeOutcome({ exitStatus: 0, stdout: 'x', stderr: '' }).subarray(0, -1)),
@@ -199,6 +202,33 @@ test('the shim asks nobody who is not root', asRoot, async (t) => {
   t.teardown(() => stranger.kill())
   await once(stranger.stdout, 'data')
   t.match(await run(), { exitStatus: 0, stdout: /^ADD call= retry= / })
+})
+
+const onX64 = { skip: process.arch !== 'x64' && 'poll(2) has another number here' }
+
+/** The timeout with which a process is in poll(2), in ms; undefined while it is in something else (proc(5), syscall). */
+function patienceOf(pid: number): number | undefined {
+  const [number, , , ms] = readFileSync(`/proc/${pid}/syscall`, 'utf8').split(' ')
+  return number === '7' ? Number(ms) : undefined
+}
+
+test('the shim has more patience when its call has been read', onX64, async (t) => {
+  let pid = 0
+  const { run } = await start(t, async (socket) => {
+    t.equal(patienceOf(pid), 3000, 'before it looks whether it was')
+    while (patienceOf(pid) !== 15_000) await nextTurn()
+    socket.end(encodeOutcome({ exitStatus: 0, stdout: 'late', stderr: '' }))
+  })
+  t.match(await run({}, (child = 0) => (pid = child)), { exitStatus: 0, stdout: 'late' })
+})
+
+test('the shim does not wait for a daemon that reads nothing', async (t) => {
+  const { run, directory } = await start(t)
+  const server = createServer({ pauseOnConnect: true })
+  server.listen(join(directory, 'podwire.sock'))
+  await once(server, 'listening')
+  server.on('connection', (socket) => server.close(() => socket.destroy()))
+  t.match(await run(), { exitStatus: 0, stdout: /^ADD call=set retry=1 / })
 })
 
 test('PODWIRE_NO_DAEMON asks no daemon', async (t) => {

@@ -19,6 +19,22 @@ export interface Log {
 
 export const silentLog: Log = { isDebug: false, debug() {}, info() {}, error() {}, child: () => silentLog }
 
+/** As `log.child(fields)`, which is made with the first line: most calls write none. */
+export function lazyChild(log: Log, fields: LogFields): Log {
+  let made: Log | undefined
+  const child = () => {
+    made ??= log.child(fields)
+    return made
+  }
+  return {
+    isDebug: log.isDebug,
+    debug: (more, message) => child().debug(more, message),
+    info: (more, message) => child().info(more, message),
+    error: (more, message) => child().error(more, message),
+    child: (more) => child().child(more),
+  }
+}
+
 /** What a line about this call carries: the attachment, the pod, and the trace (W3C Trace Context). */
 export function callFields(environment: Environment): LogFields {
   const { CNI_COMMAND, CNI_CONTAINERID, CNI_IFNAME, CNI_NETNS, CNI_ARGS = '' } = environment

@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -57,6 +57,79 @@ test('lockByte waits no longer than it may', (t) => {
   t.end()
 })
 
+test('identify tells device and inode in hex, and nothing of what cannot be looked at', (t) => {
+  const { identify } = loadNative()
+  const directory = t.testdir({ file: '' })
+  for (const path of [directory, join(directory, 'file'), '/', '/proc/self/ns/net']) {
+    const { dev, ino } = statSync(path, { bigint: true })
+    t.equal(identify(path), `${dev.toString(16)}:${ino.toString(16)}`, path)
+  }
+  for (const path of [
+    '',
+    join(directory, 'none'),
+    `${directory}\0x`,
+    `/${'./'.repeat(3000)}`,
+    '/proc/version/x',
+  ])
+    t.equal(identify(path), '-', path.slice(0, 80))
+  t.end()
+})
+
+test('isSameFile compares what is open with what is there', (t) => {
+  const { isSameFile } = loadNative()
+  const directory = t.testdir({ file: '', other: '' })
+  const path = join(directory, 'file')
+  const fd = openSync(path, 'r')
+  t.equal(isSameFile(fd, path), true)
+  t.equal(isSameFile(fd, join(directory, 'other')), false)
+  renameSync(join(directory, 'other'), path)
+  t.equal(isSameFile(fd, path), false, 'replaced')
+  rmSync(path)
+  t.equal(isSameFile(fd, path), false, 'removed')
+  closeSync(fd)
+  t.equal(isSameFile(fd, '/'), false, 'not open')
+  t.end()
+})
+
+test('threadCpuMs grows with what this thread does, and with nothing else', async (t) => {
+  const { threadCpuMs } = loadNative()
+  const before = threadCpuMs()
+  const { user, system } = process.threadCpuUsage()
+  t.ok(Math.abs(before - (user + system) / 1000) < 50, 'in ms')
+  while (threadCpuMs() === before);
+  t.ok(threadCpuMs() > before)
+  t.end()
+})
+
+test('a client that is none is told by its errno', (t) => {
+  const native = loadNative()
+  const ENOENT = 2
+  const calls: (() => unknown)[] = [
+    () => native.tellClient(0, new Uint8Array(1)),
+    () => native.endClient(1 << 30, new Uint8Array(1), true),
+    () => native.dropClient(-1),
+    () => native.takeClient(2),
+  ]
+  for (const call of calls) t.throws(call, { name: 'Error', errno: ENOENT, syscall: 'find client' })
+  t.end()
+})
+
+test('serve tells the errno of a socket that cannot be made', (t) => {
+  const { serve } = loadNative()
+  const rows: [path: string, errno: number][] = [
+    ['/nowhere/socket', 13], // libuv says so of ENOENT
+    [`/${'x'.repeat(200)}`, 22],
+    [t.testdir(), 98],
+  ]
+  for (const [path, errno] of rows)
+    t.throws(
+      () => serve(path, 1, () => undefined),
+      { name: 'Error', syscall: 'listen', errno },
+      path.slice(0, 40),
+    )
+  t.end()
+})
+
 test('calls on a descriptor tell the errno when it is none of theirs', (t) => {
   const native = loadNative()
   const fd = openSync('/dev/null', 'r')
@@ -88,6 +161,14 @@ test('calls tell a TypeError when their arguments are of another kind', (t) => {
     [() => native.receive(wrong), 'expected integers'],
     [() => native.filterMessages(0, wrong), 'expected integers'],
     [() => native.converse(0, wrong), 'expected protocol, bytes'],
+    [() => native.serve(wrong, wrong, () => undefined), 'expected path, integer, function'],
+    [() => native.serve(wrong, 1, wrong), 'expected path, integer, function'],
+    [() => native.serve(1 as never, 1, () => undefined), 'a string is needed'],
+    [() => native.tellClient(0, wrong), 'expected client, bytes'],
+    [() => native.dropClient(wrong), 'expected client'],
+    [() => native.identify(1 as never), 'expected a path'],
+    [() => native.isSameFile(wrong, ''), 'expected descriptor, path'],
+    [() => native.isSameFile(0, 1 as never), 'a string is needed'],
     [() => native.textIn(wrong), 'expected an ArrayBuffer'],
     [() => native.textIn(new Uint8Array(1) as never), 'expected an ArrayBuffer'],
   ]
@@ -151,7 +232,9 @@ test('trimMemory gives back what was freed between things that are still used', 
     if (i % 1000 === 999) kept.push(bytes)
   }
   setFlagsFromString('--expose-gc')
-  runInNewContext('gc')()
+  const collect = runInNewContext('gc') as () => void
+  collect()
+  collect() // What the first has found is freed on another thread; the second waits for that.
   const before = process.memoryUsage.rss()
   await loadNative().trimMemory()
   t.ok(before - process.memoryUsage.rss() > 10 << 20, 'ten of sixty MiB at least')

@@ -50,6 +50,37 @@ export interface Native {
    * @returns the datagrams that came, or the errno of a socket that broke
    */
   converse(protocol: number, datagram: Uint8Array): Promise<readonly Uint8Array[] | number>
+  /**
+   * Listens on a unix socket that is made at the path. Each client is told of when it comes, with what it has said by then
+   * (mostly all; else nothing), then with what more it says, and at last as undefined: it has closed, or has read what
+   * `endClient` kept for it. Then its number is another's.
+   *
+   * @returns hears no new clients, and removes the socket; to be called once
+   */
+  serve(
+    path: string,
+    backlog: number,
+    onEvent: (client: number, bytes: Buffer | undefined) => void,
+  ): () => void
+  /** Sends a few bytes; a client that reads nothing gets none. */
+  tellClient(client: number, bytes: Uint8Array): void
+  /**
+   * Sends the last bytes, and closes.
+   *
+   * @param hasHeardAll  whether the client has nothing more to say; else it is waited for, so that it reads what it is told
+   * @returns whether that is done; else it goes on as the client reads, and its end is told
+   */
+  endClient(client: number, bytes: Uint8Array, hasHeardAll: boolean): boolean
+  /** Closes, whatever there is to be sent. */
+  dropClient(client: number): void
+  /** @returns a descriptor of the connection, for something else to go on with */
+  takeClient(client: number): number
+  /** Device and inode of what is behind a path, in hex (`fd01:1f`); `-` for what cannot be looked at. */
+  identify(path: string): string
+  /** Whether the path leads to what is open. */
+  isSameFile(fd: number, path: string): boolean
+  /** What the calling thread has worked, in milliseconds. */
+  threadCpuMs(): number
   /** Gives the kernel back what malloc(3) keeps free, on another thread. */
   trimMemory(): Promise<void>
   /** As `setFlagsFromString` of node:v8, which takes milliseconds to load. */

@@ -4,9 +4,10 @@
 // lock goes with the process, whatever ends it. The file's content is a note that survives the process: the boot
 // in which the store was last opened.
 
-import { closeSync, fstatSync, ftruncateSync, readFileSync, statSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, ftruncateSync, readFileSync, writeSync } from 'node:fs'
 import { basename } from 'node:path'
 
+import { loadNative } from '../native/native.ts'
 import { openOwnFile } from './own-file.ts'
 import { remedyFor, StoreError, storeErrorOfErrno } from './store-error.ts'
 
@@ -73,17 +74,12 @@ export class FileLock {
 
   #lockInPlace(operation: number, timeoutMs: number): boolean {
     while (this.#flock(this.#fd, operation, timeoutMs)) {
-      if (this.#isInPlace()) return true
+      if (loadNative().isSameFile(this.#fd, this.path)) return true
       // Somebody removed the file: others lock a new one by now, and locks of the old one mean nothing.
       this.close()
       this.#fd = openOwnFile(this.path)
     }
     return false
-  }
-
-  #isInPlace(): boolean {
-    const there = statSync(this.path, { throwIfNoEntry: false })
-    return there !== undefined && there.ino === fstatSync(this.#fd).ino
   }
 
   #lockedError(timeoutMs: number): StoreError {
