@@ -245,7 +245,7 @@ test('Database does not let the WAL grow when processes end without closing', as
   const path = databasePath(t)
   const db = open(t, path)
   for (let i = 0; i < 2000; i++) insert(db, 'x'.repeat(1000))
-  t.ok(statSync(`${path}-wal`).size < 1024 * 1024, 'one MiB')
+  t.ok(statSync(`${path}-wal`).size < 5 * 1024 * 1024, 'of 1000 pages, as SQLite has it')
   t.ok(statSync(path).size > 1024 * 1024)
 })
 

@@ -4,8 +4,9 @@
 // of a power cut is a consistent file, not the last rows. Every writer holds the lock beside the file, so SQLite's
 // own locks are never contended. A process may end without closing (_exit): the WAL stays and is read by the next.
 // Opening reads it from its start, so a long one costs every process (128 pages: 0.5 ms, 1000: 2 ms): whoever finds it
-// longer than CHECKPOINT_PAGES copies it back and empties it. SQLite's own checkpoint does not empty the WAL, and what
-// it has copied back is forgotten when the last process ends; it is for a process that stays.
+// longer than CHECKPOINT_PAGES copies it back and empties it. SQLite's own checkpoint, at 1000 pages, does not empty the
+// WAL, and what it has copied back is forgotten when the last process ends; it is for a process that stays, which does
+// not read the WAL again, and is held up by the disk for each checkpoint (fsync(2), three times).
 
 import { closeSync, existsSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
@@ -43,7 +44,7 @@ export class Database {
   readonly #lock: FileLock
   readonly #lockTimeoutMs: number
   #sqlite: DatabaseSync
-  #inode = 0
+  #identity = ''
   #forgotten = false
   readonly #statements = new Map<string, StatementSync>()
 
@@ -174,7 +175,7 @@ export class Database {
     const note = this.#lock.readNote()
     const sqlite = note === this.#bootId ? this.#openUsed() : this.#openFirst(note !== '')
     if (note !== this.#bootId) this.#lock.writeNote(this.#bootId)
-    this.#inode = inodeOf(this.path) ?? 0
+    this.#identity = loadNative().identify(this.path)
     return sqlite
   }
 
@@ -210,7 +211,7 @@ export class Database {
     const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
     const sqlite = new DatabaseSync(this.path, { timeout: BUSY_TIMEOUT_MS })
     try {
-      sqlite.exec(`PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
+      sqlite.exec('PRAGMA synchronous = NORMAL')
       this.#migrate(sqlite)
       if (sizeOf(`${this.path}-wal`) > CHECKPOINT_PAGES * PAGE_BYTES)
         pragma(sqlite, 'wal_checkpoint(TRUNCATE)')
@@ -268,7 +269,7 @@ export class Database {
 
   /** A file that was removed or replaced is read and written by nobody else: its rows would be ours alone. */
   #isReplaced(): boolean {
-    return inodeOf(this.path) !== this.#inode
+    return loadNative().identify(this.path) !== this.#identity
   }
 
   #reopenIfReplaced(): void {
@@ -300,10 +301,6 @@ function pragma(sqlite: DatabaseSync, text: string): unknown {
 
 function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0
-}
-
-function inodeOf(path: string): number | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.ino
 }
 
 /**
