@@ -3,7 +3,7 @@
  * every function is one system call, or one socket's options; policy lives in TypeScript.
  *
  * setns(2), unshare(2), flock(2), F_OFD_SETLK of fcntl(2), setsockopt(2), send(2) and recv(2) on a netlink socket, _exit(2); and a
- * netlink conversation on a thread of its own, for what the kernel takes long to answer. stat(2) where a word is the answer,
+ * netlink conversation on a thread of its own, for what the kernel takes long to answer. open(2), statx(2), pread(2) where each call has some,
  * CLOCK_THREAD_CPUTIME_ID of clock_gettime(2), malloc_trim(3); V8's flags, and strings of it that are not copied. The daemon's
  * clients are in clients.c.
  */
@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/filter.h>
+#include <linux/magic.h>
 #include <linux/netlink.h>
 #include <malloc.h>
 #include <sched.h>
@@ -28,6 +29,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
@@ -228,6 +230,60 @@ static napi_value addon_identify(napi_env env, napi_callback_info info)
 			 (unsigned long long)makedev(found.stx_dev_major, found.stx_dev_minor),
 			 (unsigned long long)found.stx_ino);
 	napi_create_string_latin1(env, text, NAPI_AUTO_LENGTH, &result);
+	return result;
+}
+
+/*
+ * openNamespace(path) -> { fd, inode }, undefined when the file is no namespace. O_NONBLOCK: a FIFO under that name must not
+ * stop us.
+ */
+static napi_value addon_open_namespace(napi_env env, napi_callback_info info)
+{
+	napi_value argument, result = NULL, value;
+	size_t argc = 1, length;
+	struct statfs system;
+	struct statx found;
+	char inode[24];
+	char *path;
+	int fd, err;
+
+	napi_get_cb_info(env, info, &argc, &argument, NULL, NULL);
+	path = string_argument(env, argument, &length);
+	if (!path)
+		return NULL;
+	errno = EINVAL; /* what follows a NUL would not be looked at */
+	fd = strlen(path) == length ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+	err = errno;
+	free(path);
+	if (fd < 0)
+		return throw_errno(env, "open", err);
+	if (fstatfs(fd, &system) || system.f_type != NSFS_MAGIC || !find_inode(fd, "", AT_EMPTY_PATH, &found)) {
+		close(fd);
+		return NULL;
+	}
+	snprintf(inode, sizeof inode, "%llu", (unsigned long long)found.stx_ino);
+	napi_create_object(env, &result);
+	napi_create_int32(env, fd, &value);
+	napi_set_named_property(env, result, "fd", value);
+	napi_create_string_latin1(env, inode, NAPI_AUTO_LENGTH, &value);
+	napi_set_named_property(env, result, "inode", value);
+	return result;
+}
+
+/* readText(fd): the first 4 KiB of a file from its start, as files of /proc have it; Latin-1. */
+static napi_value addon_read_text(napi_env env, napi_callback_info info)
+{
+	char text[4096];
+	napi_value result;
+	ssize_t length;
+	int32_t fd;
+
+	if (!int_arguments(env, info, 1, &fd))
+		return NULL;
+	length = pread(fd, text, sizeof text, 0);
+	if (length < 0)
+		return throw_errno(env, "read", errno);
+	napi_create_string_latin1(env, text, (size_t)length, &result);
 	return result;
 }
 
@@ -722,6 +778,8 @@ NAPI_MODULE_INIT()
 		{ "takeClient", addon_take_client },
 		{ "identify", addon_identify },
 		{ "isSameFile", addon_is_same_file },
+		{ "openNamespace", addon_open_namespace },
+		{ "readText", addon_read_text },
 		{ "threadCpuMs", addon_thread_cpu_ms },
 		{ "trimMemory", addon_trim_memory },
 		{ "setV8Flags", addon_set_v8_flags },

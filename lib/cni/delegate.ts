@@ -3,6 +3,7 @@
 // Our own plugins run in this process, on the same request and ports; any other is found in CNI_PATH and executed
 // with the same environment and the same stdin. The behaviour seen from outside is the same.
 
+import type { Environment } from './environment.ts'
 import { CNI_CODE, CniError, toCniError } from './errors.ts'
 import type { Garbage, Plugin } from './plugin.ts'
 import type { Command, Request } from './request.ts'
@@ -35,7 +36,7 @@ export interface DelegateCall {
   /** Path of the executable. */
   readonly file: string
   readonly stdin: string
-  readonly environment: Readonly<Record<string, string>>
+  readonly environment: Environment
 }
 
 export interface DelegateExit {

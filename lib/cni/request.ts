@@ -1,5 +1,6 @@
 // One call of a plugin, read and checked: what the verbs of a plugin get.
 
+import type { Environment } from './environment.ts'
 import type { Result } from './result.ts'
 import type { SpecVersion } from './versions.ts'
 
@@ -27,5 +28,5 @@ export interface Request {
   /** Undefined when the plugin is the first of its chain, for GC and STATUS, and where DEL's was unreadable. */
   readonly prevResult: Result | undefined
   /** For delegates. */
-  readonly environment: Readonly<Record<string, string>>
+  readonly environment: Environment
 }

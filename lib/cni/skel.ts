@@ -95,7 +95,7 @@ function readRequest(config: Config, variables: CallVariables, environment: Envi
     netnsOverride,
     args: readArgs(config.command, variables.args),
     prevResult: readPrevResult(config),
-    environment: definedOnly(environment),
+    environment,
   }
 }
 
@@ -180,17 +180,6 @@ function requireCommand(command: string): Command {
 
 async function openPorts<P>(ports: PortsSource<P>): Promise<P> {
   return typeof ports === 'function' ? await (ports as () => P | Promise<P>)() : ports
-}
-
-function definedOnly(environment: Environment): Readonly<Record<string, string>> {
-  if (isDefined(environment)) return environment
-  return Object.fromEntries(
-    Object.entries(environment).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
-  )
-}
-
-function isDefined(environment: Environment): environment is Readonly<Record<string, string>> {
-  return !Object.values(environment).includes(undefined)
 }
 
 /** nerdctl reads the version out of the first line. */

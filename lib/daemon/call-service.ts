@@ -8,12 +8,12 @@ import { invoke } from '../cni/skel.ts'
 import { type CallKey, type CallLocks, callKey } from '../host/call-lock.ts'
 import type { Ports } from '../host/ports.ts'
 import { stateDirOf } from '../host/state-dir.ts'
-import { callFields, lazyChild } from '../log/log.ts'
+import { callFields, type LogFields, lazyChild } from '../log/log.ts'
 import { CallQueue, type QueueState } from './call-queue.ts'
 import { CallWatch } from './call-watch.ts'
 import type { LoopStretches } from './loop-stretches.ts'
 import { type CallMetrics, type FallbackReason, verbOf } from './metrics.ts'
-import { type Call, NOTHING, PLACES } from './protocol.ts'
+import { type Call, NOTHING, type Outcome, PLACES } from './protocol.ts'
 import type { Answer, Client, Service } from './server.ts'
 import { type Step, type SteppedCall, steppedPorts } from './steps.ts'
 import { CallPorts } from './timed-ports.ts'
@@ -98,8 +98,11 @@ export class CallService implements Service {
     if (client.isGone) metrics.countAbandoned()
     if ('refusal' in answer) return answer
     const durationMs = performance.now() - beganAt
-    // After the answer is sent: who waits for it needs no counters.
-    process.nextTick(() => metrics.count(plugin.name, call, { answer, durationMs, stepsMs: watch.spentMs }))
+    // After the answer is sent: who waits for it needs neither counters nor a log.
+    process.nextTick(() => {
+      metrics.count(plugin.name, call, { answer, durationMs, stepsMs: watch.spentMs })
+      this.#log(call, answer, watch.totalMs)
+    })
     return answer
   }
 
@@ -131,10 +134,7 @@ export class CallService implements Service {
 
   #refuse(call: Call, [reason, why]: Obstacle): Answer {
     this.#options.metrics.countRefusal(reason, why)
-    this.#options.ports.log.info(
-      { plugin: call.plugin, ...callFields(call.environment), why },
-      'left to the caller',
-    )
+    this.#options.ports.log.info({ ...fieldsOf(call), why }, 'left to the caller')
     return { refusal: why }
   }
 
@@ -155,8 +155,7 @@ export class CallService implements Service {
   async #invoke(call: Call, { plugin, client, watch }: Running): Promise<Answer> {
     const { ports, version, onLeases, onSteps } = this.#options
     const { environment } = call
-    const fields = { plugin: call.plugin, ...callFields(environment) }
-    const log = lazyChild(ports.log, fields)
+    const log = lazyChild(ports.log, () => fieldsOf(call))
     const stderr = new Beginning(MAX_STDERR_BYTES)
     const exec = lazyDelegateExec({
       stderr: (chunk) => stderr.add(chunk),
@@ -183,15 +182,31 @@ export class CallService implements Service {
     const outcome = await invoke(plugin, afterParsing, invocation, { version, name: call.plugin })
     const totalMs = performance.now() - beganAt
     watch.finish(totalMs)
-    const durationMs = Math.round(totalMs * 1000) / 1000
-    onSteps?.({ plugin: plugin.name, call, hasFailed: outcome.exitStatus !== 0, durationMs, steps })
-    // Written after the answer is sent.
-    process.nextTick(() => {
-      if (outcome.exitStatus === 0) ports.log.info({ ...fields, durationMs }, 'done')
-      else ports.log.error({ ...fields, durationMs, answer: outcome.stdout }, 'refused')
+    onSteps?.({
+      plugin: plugin.name,
+      call,
+      hasFailed: outcome.exitStatus !== 0,
+      durationMs: roundMs(totalMs),
+      steps,
     })
     return { ...outcome, stderr: stderr.text() + outcome.stderr }
   }
+
+  #log(call: Call, { exitStatus, stdout }: Outcome, totalMs: number): void {
+    const { log } = this.#options.ports
+    const fields = { ...fieldsOf(call), durationMs: roundMs(totalMs) }
+    if (exitStatus === 0) log.info(fields, 'done')
+    else log.error({ ...fields, answer: stdout }, 'refused')
+  }
+}
+
+function fieldsOf({ plugin, environment }: Call): LogFields {
+  return { plugin, ...callFields(environment) }
+}
+
+/** Milliseconds, no finer than microseconds. */
+function roundMs(ms: number): number {
+  return Math.round(ms * 1000) / 1000
 }
 
 /** Why the caller must make the call itself: in a word, and for people. */

@@ -98,8 +98,12 @@ export class CallWatch {
     this.#waitOf(step).spentMs += ms
   }
 
+  /** What the call took once it had begun. */
+  totalMs = 0
+
   /** @param totalMs  of it, what no port was waited for was our own code's */
   finish(totalMs: number): void {
+    this.totalMs = totalMs
     const parsedMs = this.#steps[STEP.parse]?.spentMs ?? 0
     this.add(STEP.code, Math.max(0, totalMs - parsedMs - this.#any.spentMs))
   }

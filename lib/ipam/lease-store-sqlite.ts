@@ -63,7 +63,9 @@ const BY_HOLDER = `network = ? AND container_id = ? AND ifname = ? AND ${HELD}`
  * Exported so that a test can look at every plan.
  */
 export const SQL = {
-  listByHolder: `${SELECT} INDEXED BY held WHERE ${BY_HOLDER} AND boot_id = ? ORDER BY family, address`,
+  // With those of no interface, which upstream left in files of an older form.
+  listByHolder: `${SELECT} INDEXED BY held WHERE network = ? AND container_id = ? AND ifname IN (?, '') AND ${HELD}
+    AND boot_id = ? ORDER BY ifname, family, address`,
   listHeld: `${SELECT} WHERE ${HELD} AND boot_id = ? ORDER BY network, family, address`,
   listHeldOfNetwork: `${SELECT} WHERE network = ? AND ${HELD} AND boot_id = ? ORDER BY family, address`,
   countHeld: `SELECT count(*) AS count FROM leases WHERE ${SPAN} AND ${HELD} AND boot_id = ?`,
@@ -159,9 +161,9 @@ class SqliteLeases implements LeaseTx {
   }
 
   listByHolder(network: string, { containerId, ifname }: Holder): Lease[] {
-    const ofIfname = (name: string) => this.#list(SQL.listByHolder, network, containerId, name, this.#bootId)
-    const own = ofIfname(ifname)
-    return own.length > 0 ? own : ofIfname('')
+    const all = this.#list(SQL.listByHolder, network, containerId, ifname, this.#bootId)
+    const own = all.filter((lease) => lease.ifname === ifname)
+    return own.length > 0 ? own : all
   }
 
   listHeld(network?: string): Lease[] {

@@ -19,11 +19,11 @@ export interface Log {
 
 export const silentLog: Log = { isDebug: false, debug() {}, info() {}, error() {}, child: () => silentLog }
 
-/** As `log.child(fields)`, which is made with the first line: most calls write none. */
-export function lazyChild(log: Log, fields: LogFields): Log {
+/** As `log.child(fields())`, which is made with the first line: most calls write none. */
+export function lazyChild(log: Log, fields: () => LogFields): Log {
   let made: Log | undefined
   const child = () => {
-    made ??= log.child(fields)
+    made ??= log.child(fields())
     return made
   }
   return {

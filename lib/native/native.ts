@@ -79,6 +79,10 @@ export interface Native {
   identify(path: string): string
   /** Whether the path leads to what is open. */
   isSameFile(fd: number, path: string): boolean
+  /** @returns undefined when the file is no namespace, of whatever kind */
+  openNamespace(path: string): { fd: number; inode: string } | undefined
+  /** A file of /proc that is open, from its start: 4 KiB at most, as Latin-1. */
+  readText(fd: number): string
   /** What the calling thread has worked, in milliseconds. */
   threadCpuMs(): number
   /** Gives the kernel back what malloc(3) keeps free, on another thread. */

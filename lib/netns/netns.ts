@@ -4,14 +4,12 @@
 // for the synchronous moment in which it opens a socket or writes a sysctl: nothing else of the program can run in
 // between. When the way back fails, the process is in the wrong network and must not go on: it aborts.
 
-import { closeSync, constants, fstatSync, openSync, statfsSync } from 'node:fs'
+import { closeSync } from 'node:fs'
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
 import { loadNative, type Native } from '../native/native.ts'
 
 /** The namespace of the calling thread. */
 const OWN_NAMESPACE = '/proc/thread-self/ns/net'
-/** linux/magic.h */
-const NSFS_MAGIC = 0x6e736673
 const EINVAL = 22
 const EBADF = 9
 
@@ -135,17 +133,16 @@ function home(): { fd: number; inode: string } {
 }
 
 function openNamespaceFile(path: string): { fd: number; inode: string } {
-  let fd: number
+  const file = tryOpen(path)
+  if (file === undefined) throw new NetnsError('ENOTNETNS', path, 'this file is not a namespace')
+  return file
+}
+
+function tryOpen(path: string): ReturnType<Native['openNamespace']> {
   try {
-    // O_NONBLOCK: a FIFO under that name must not stop us. (libuv adds O_CLOEXEC.)
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    return loadNative().openNamespace(path)
   } catch (cause) {
-    const { code = 'EIO', errno, message } = cause as NodeJS.ErrnoException
-    throw new NetnsError(code, path, errno === undefined ? message : getSystemErrorMessage(errno), cause)
+    const { errno = EINVAL } = cause as Error & { errno?: number }
+    throw refusal(path, errno, cause)
   }
-  if (statfsSync(`/proc/self/fd/${fd}`).type !== NSFS_MAGIC) {
-    closeSync(fd)
-    throw new NetnsError('ENOTNETNS', path, 'this file is not a namespace')
-  }
-  return { fd, inode: String(fstatSync(fd).ino) }
 }

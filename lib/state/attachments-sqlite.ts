@@ -58,33 +58,31 @@ export class SqliteAttachmentStore implements AttachmentStore {
 
   put(attachment: Attachment): void {
     const { netns, record, bootId, createdAtMs, isComplete, callId, podNamespace, podName } = attachment
-    this.#db.transaction((db) =>
-      db.run(
-        PUT,
-        ...keyOf(attachment),
-        netns,
-        JSON.stringify(record),
-        bootId,
-        createdAtMs,
-        isComplete ? 1 : 0,
-        callId ?? null,
-        podNamespace ?? null,
-        podName ?? null,
-      ),
+    this.#db.runAlone(
+      PUT,
+      ...keyOf(attachment),
+      netns,
+      JSON.stringify(record),
+      bootId,
+      createdAtMs,
+      isComplete ? 1 : 0,
+      callId ?? null,
+      podNamespace ?? null,
+      podName ?? null,
     )
   }
 
   complete(key: AttachmentKey): void {
-    this.#db.transaction((db) => db.run(COMPLETE, ...keyOf(key)))
+    this.#db.runAlone(COMPLETE, ...keyOf(key))
   }
 
   find(key: AttachmentKey): Attachment | undefined {
-    const row = this.#db.read((db) => db.find<AttachmentRow>(FIND, ...keyOf(key), this.#bootId))
+    const row = this.#db.findAlone<AttachmentRow>(FIND, ...keyOf(key), this.#bootId)
     return row && toAttachment(row)
   }
 
   delete(key: AttachmentKey): void {
-    this.#db.transaction((db) => db.run(DELETE, ...keyOf(key)))
+    this.#db.runAlone(DELETE, ...keyOf(key))
   }
 
   list(filter: AttachmentFilter = {}): Attachment[] {
@@ -105,7 +103,7 @@ export class SqliteAttachmentStore implements AttachmentStore {
   }
 
   count(): number {
-    return this.#db.read((db) => db.find<{ count: number }>(COUNT, this.#bootId))?.count ?? 0
+    return this.#db.findAlone<{ count: number }>(COUNT, this.#bootId)?.count ?? 0
   }
 
   probe(): void {

@@ -107,8 +107,26 @@ export class Database {
 
   /** Runs `work`, which only reads, on one snapshot; writers are not kept waiting. @throws StoreError */
   read<T>(work: (db: Database) => T): T {
-    if (this.#isReplaced()) this.#locked(() => this.#reopenIfReplaced())
+    this.#reopenToRead()
     return this.#guard('read', () => this.#run('BEGIN', () => work(this)))
+  }
+
+  /** A statement that is a transaction by itself: as `transaction`, in three statements less. @returns how many rows were changed */
+  runAlone(sql: string, ...parameters: SQLInputValue[]): number {
+    return this.#locked(() => {
+      this.#reopenIfReplaced()
+      return this.#guard('write', () => {
+        this.#forgetEarlierBoots()
+        this.#refuseNewerSchema()
+        return this.run(sql, ...parameters)
+      })
+    })
+  }
+
+  /** As `read`, of one statement. */
+  findAlone<Row>(sql: string, ...parameters: SQLInputValue[]): Row | undefined {
+    this.#reopenToRead()
+    return this.#guard('read', () => this.find<Row>(sql, ...parameters))
   }
 
   /** @returns how many rows were changed */
@@ -270,6 +288,10 @@ export class Database {
   /** A file that was removed or replaced is read and written by nobody else: its rows would be ours alone. */
   #isReplaced(): boolean {
     return loadNative().identify(this.path) !== this.#identity
+  }
+
+  #reopenToRead(): void {
+    if (this.#isReplaced()) this.#locked(() => this.#reopenIfReplaced())
   }
 
   #reopenIfReplaced(): void {

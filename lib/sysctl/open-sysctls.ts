@@ -2,11 +2,15 @@
 // network namespaces that have been looked at (proc_sys_compare): with a hundred pods that was a thirteenth of an ADD, and
 // it grows with their number. What is read is asked of the kernel each time: nothing that another process sets is missed.
 
-import { closeSync, readSync } from 'node:fs'
+import { closeSync } from 'node:fs'
+import { constants } from 'node:os'
+import { loadNative } from '../native/native.ts'
 import type { SysctlKey } from './sysctl.ts'
 
 /** Those of links are below them. */
 const DIRECTORY = /^(ipv[46]\/conf)\/(.+)$/
+
+const { ENOENT } = constants.errno
 
 /** Of the node's own there are four or five. */
 const MAX_FILES = 16
@@ -15,7 +19,7 @@ export class OpenSysctls {
   readonly #openFile: (key: SysctlKey) => number
   /** Descriptors; the first is the oldest. */
   readonly #files = new Map<SysctlKey, number>()
-  readonly #buffer = Buffer.alloc(4096)
+  readonly #readText = loadNative().readText
 
   readonly #directories = new Map<string, number>()
 
@@ -32,7 +36,7 @@ export class OpenSysctls {
       return this.#readFile(open)
     } catch (error) {
       // It was that of a link that is gone, or has another name. There may be a new one.
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      if ((error as Error & { errno?: number }).errno !== ENOENT) throw error
       this.#close(key)
       return this.#readAnew(key)
     }
@@ -70,8 +74,7 @@ export class OpenSysctls {
   }
 
   #readFile(file: number): string {
-    const length = readSync(file, this.#buffer, 0, this.#buffer.length, 0)
-    return this.#buffer.toString('latin1', 0, length).trim()
+    return this.#readText(file).trim()
   }
 
   #close(key: SysctlKey): void {
