@@ -287,6 +287,30 @@ static napi_value addon_read_text(napi_env env, napi_callback_info info)
 	return result;
 }
 
+/* kindOf(path) -> the type of what it leads to, as S_IFMT of stat(2) has it; 0 when nothing is there. */
+static napi_value addon_kind_of(napi_env env, napi_callback_info info)
+{
+	napi_value argument, result;
+	size_t argc = 1, length;
+	struct statx found = { 0 };
+	char *path;
+	int err = 0;
+
+	napi_get_cb_info(env, info, &argc, &argument, NULL, NULL);
+	path = string_argument(env, argument, &length);
+	if (!path)
+		return NULL;
+	if (strlen(path) != length)
+		err = EINVAL; /* what follows the NUL would not be looked at */
+	else if (statx(AT_FDCWD, path, 0, STATX_TYPE, &found))
+		err = errno;
+	free(path);
+	if (err && err != ENOENT && err != ENOTDIR)
+		return throw_errno(env, "stat", err);
+	napi_create_uint32(env, err ? 0 : found.stx_mode & S_IFMT, &result);
+	return result;
+}
+
 /* isSameFile(fd, path): whether the path leads to what is open. */
 static napi_value addon_is_same_file(napi_env env, napi_callback_info info)
 {
@@ -777,6 +801,7 @@ NAPI_MODULE_INIT()
 		{ "dropClient", addon_drop_client },
 		{ "takeClient", addon_take_client },
 		{ "identify", addon_identify },
+		{ "kindOf", addon_kind_of },
 		{ "isSameFile", addon_is_same_file },
 		{ "openNamespace", addon_open_namespace },
 		{ "readText", addon_read_text },

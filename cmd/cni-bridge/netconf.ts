@@ -6,6 +6,7 @@ import type { PortVlans } from '../../lib/bridge/port-vlans.ts'
 import { requireKnownArgs } from '../../lib/cni/args.ts'
 import { isIfname } from '../../lib/cni/environment.ts'
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
+import { perConfig } from '../../lib/cni/per-config.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { dnsSchema } from '../../lib/cni/result.ts'
 import {
@@ -66,6 +67,8 @@ export const netconfSchema = object({
 
 type Decoded = Infer<typeof netconfSchema>
 
+const decodeNetconf = perConfig((config) => decode(netconfSchema, config))
+
 export type BridgeNetconf = Omit<Fields, 'vlan' | 'vlanTrunk' | 'preserveDefaultVlan'> & {
   /** Undefined when nothing is said of VLANs. */
   readonly vlans: PortVlans | undefined
@@ -75,7 +78,7 @@ export type BridgeNetconf = Omit<Fields, 'vlan' | 'vlanTrunk' | 'preserveDefault
 
 /** @throws CniError 7 for wrong types and contradictions */
 export function parseNetconf(request: Request): BridgeNetconf {
-  const { args, runtimeConfig, ...fields } = decode(netconfSchema, request.netconf)
+  const { args, runtimeConfig, ...fields } = decodeNetconf(request.netconf)
   const { vlan, vlanTrunk, preserveDefaultVlan, ...netconf } = fields
   const isGateway = netconf.isGateway || netconf.isDefaultGateway
   refuseContradictions(fields)

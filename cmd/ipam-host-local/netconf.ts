@@ -2,6 +2,7 @@
 
 import { requireKnownArgs } from '../../lib/cni/args.ts'
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
+import { perConfig } from '../../lib/cni/per-config.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import {
   boolean,
@@ -81,9 +82,15 @@ export type HostLocalNetconf = Infer<typeof ipamSchema> & {
   readonly requested: readonly IpAddress[]
 }
 
+/** With its range sets, by version of the call. */
+const decodeNetconf = perConfig((config) => ({
+  ...decode(netconfSchema, config),
+  knownSets: new Map<string, readonly RangeSet[]>(),
+}))
+
 /** @throws CniError 7 for what is wrong in the config, 4 for what is wrong in CNI_ARGS */
 export function parseNetconf(request: Request): HostLocalNetconf {
-  const { ipam, runtimeConfig, args } = decode(netconfSchema, request.netconf)
+  const { ipam, runtimeConfig, args, knownSets } = decodeNetconf(request.netconf)
   if (ipam === undefined) throw invalid("IPAM config missing 'ipam' key")
   // MAC is for the plugin that delegates to us: one CNI_ARGS serves both.
   if (request.command !== 'STATUS') requireKnownArgs(request.args, ['IP', 'MAC'])
@@ -95,7 +102,8 @@ export function parseNetconf(request: Request): HostLocalNetconf {
   checkRoutes(ipam.routes)
   requirePath('ipam.dataDir', ipam.dataDir)
   requirePath('ipam.resolvConf', ipam.resolvConf)
-  const sets = readSets(request, ipam, runtimeConfig.ipRanges)
+  const sets = knownSets.get(request.cniVersion) ?? readSets(request, ipam, runtimeConfig.ipRanges)
+  knownSets.set(request.cniVersion, sets)
   return { ...ipam, dataDir: readDataDir(request), sets, requested }
 }
 

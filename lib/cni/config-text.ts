@@ -2,6 +2,7 @@
 
 import { NAME_PATTERN } from './environment.ts'
 import { CNI_CODE, CniError } from './errors.ts'
+import { type Config, keepConfig, knownConfig } from './per-config.ts'
 import { findField, isObject, typeName } from './schema.ts'
 import { DEFAULT_VERSION } from './versions.ts'
 
@@ -12,7 +13,18 @@ export const MAX_CONFIG_LENGTH = 8 * 1024 * 1024
 const MAX_DEPTH = 500
 
 /** @throws CniError 6 when the text is not one JSON object of sane size */
-export function parseConfigText(text: string): Readonly<Record<string, unknown>> {
+export function parseConfigText(text: string): Config {
+  const known = knownConfig(text)
+  if (known !== undefined) return known
+  const config = readConfig(text)
+  if (!OF_ONE_POD.some((key) => findField(config, key) !== undefined)) keepConfig(text, config)
+  return config
+}
+
+/** What runtimes put into a config for one pod: the text will not come again. */
+const OF_ONE_POD = ['prevResult', 'runtimeConfig']
+
+function readConfig(text: string): Config {
   if (text.length > MAX_CONFIG_LENGTH) throw undecodable(`longer than ${MAX_CONFIG_LENGTH} characters`)
   if (isDeeperThan(text, MAX_DEPTH)) throw undecodable(`nested deeper than ${MAX_DEPTH} levels`)
   const value = parseJson(text)

@@ -31,6 +31,8 @@ interface Stretch {
   readonly stepsMs: number[]
 }
 
+const DONE = Promise.resolve()
+
 export class LoopStretches {
   readonly #nowMs: () => number
   /** Of this thread. */
@@ -48,8 +50,10 @@ export class LoopStretches {
   enter(holding: Holding): void {
     if (this.#current !== undefined) return
     this.#current = { holding, began: performance.now(), beganCpuMs: this.#cpuMs(), stepsMs: [] }
-    queueMicrotask(() => process.nextTick(() => this.#end()))
+    DONE.then(this.#afterMicrotask)
   }
+
+  readonly #afterMicrotask = () => process.nextTick(this.#end)
 
   /** A part of the current stretch, that was waited for without letting go. */
   addStep(step: number, ms: number): void {
@@ -72,7 +76,7 @@ export class LoopStretches {
     return [...this.#histograms].map(([verb, { cpu }]) => ({ labels: [verb], value: cpu.data }))
   }
 
-  #end(): void {
+  readonly #end = (): void => {
     const stretch = this.#current as Stretch
     this.#current = undefined
     const ms = performance.now() - stretch.began

@@ -10,6 +10,7 @@
 import {
   appendFileSync,
   closeSync,
+  constants,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -17,7 +18,6 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  type Stats,
   statSync,
   unlinkSync,
   writeFileSync,
@@ -48,10 +48,10 @@ export class UpstreamDirectory implements UpstreamLeases {
   owner(network: string): Owner {
     return this.#guard('look at', network, () => {
       if (this.#isImpossible(network)) return 'podwire'
-      if (find(this.#taking(network))) return 'upstream'
-      const live = find(this.#live(network))
-      if (live === undefined) return 'nobody'
-      return live.isDirectory() ? 'upstream' : 'podwire'
+      if (kindOf(this.#taking(network)) !== NOTHING) return 'upstream'
+      const live = kindOf(this.#live(network))
+      if (live === NOTHING) return 'nobody'
+      return live === S_IFDIR ? 'upstream' : 'podwire'
     })
   }
 
@@ -162,7 +162,7 @@ export class UpstreamDirectory implements UpstreamLeases {
   }
 
   #isSign(network: string): boolean {
-    if (this.#isImpossible(network) || !find(this.#live(network))?.isFile()) return false
+    if (this.#isImpossible(network) || kindOf(this.#live(network)) !== S_IFREG) return false
     return readFileSync(this.#live(network), 'utf8').startsWith(SIGN)
   }
 
@@ -194,13 +194,21 @@ Where Podwire is gone: remove this file once none of its pods runs.
 `
 }
 
+const { S_IFDIR, S_IFMT, S_IFREG } = constants
+const NOTHING = 0
+
 /** What a link leads to, as upstream sees it. */
-function find(path: string): Stats | undefined {
-  return statSync(path, { throwIfNoEntry: false })
+function kindOf(path: string): number {
+  try {
+    return loadNative().kindOf(path)
+  } catch {
+    // Asked again, for the error as Node.js says it.
+    return (statSync(path, { throwIfNoEntry: false })?.mode ?? NOTHING) & S_IFMT
+  }
 }
 
 function isDirectory(path: string): boolean {
-  return find(path)?.isDirectory() ?? false
+  return kindOf(path) === S_IFDIR
 }
 
 function readFiles(directory: string): UpstreamFile[] {

@@ -1,4 +1,15 @@
-import { closeSync, constants, openSync, renameSync, rmSync, statSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -72,6 +83,50 @@ test('identify tells device and inode in hex, and nothing of what cannot be look
     '/proc/version/x',
   ])
     t.equal(identify(path), '-', path.slice(0, 80))
+  t.end()
+})
+
+test('kindOf is the type of what a path leads to', (t) => {
+  const { kindOf } = loadNative()
+  const directory = t.testdir({ file: '' })
+  const file = join(directory, 'file')
+  symlinkSync(directory, join(directory, 'link'))
+  symlinkSync('loop', join(directory, 'loop'))
+  t.equal(kindOf(directory), constants.S_IFDIR)
+  t.equal(kindOf(join(directory, 'link')), constants.S_IFDIR)
+  t.equal(kindOf(file), constants.S_IFREG)
+  t.equal(kindOf('/dev/null'), constants.S_IFCHR)
+  for (const path of ['', join(directory, 'none'), join(file, 'below')]) t.equal(kindOf(path), 0, path)
+  t.throws(() => kindOf(join(directory, 'loop')), { name: 'Error', errno: 40, syscall: 'stat' })
+  t.throws(() => kindOf(`${file}\0`), { name: 'Error', errno: 22, syscall: 'stat' })
+  t.end()
+})
+
+test('openNamespace opens what is a namespace', (t) => {
+  const { openNamespace } = loadNative()
+  const directory = t.testdir({ file: '' })
+  const own = openNamespace('/proc/self/ns/net')
+  t.equal(own?.inode, String(statSync('/proc/self/ns/net').ino))
+  t.equal(fstatSync(own?.fd ?? -1).ino, statSync('/proc/self/ns/net').ino)
+  closeSync(own?.fd ?? -1)
+  execFileSync('mkfifo', [join(directory, 'fifo')])
+  for (const name of ['', 'file', 'fifo']) t.equal(openNamespace(join(directory, name)), undefined, name)
+  t.throws(() => openNamespace(join(directory, 'none')), { name: 'Error', errno: 2, syscall: 'open' })
+  t.throws(() => openNamespace('/proc/self/ns/net\0'), { name: 'Error', errno: 22, syscall: 'open' })
+  t.end()
+})
+
+test('readText reads an open file from its start', (t) => {
+  const { readText } = loadNative()
+  const path = join(t.testdir(), 'file')
+  writeFileSync(path, 'é1\n', 'latin1')
+  const fd = openSync(path, 'r')
+  t.equal(readText(fd), 'é1\n')
+  t.equal(readText(fd), 'é1\n', 'again')
+  writeFileSync(path, 'x'.repeat(5000))
+  t.equal(readText(fd), 'x'.repeat(4096))
+  closeSync(fd)
+  t.throws(() => readText(fd), { name: 'Error', errno: 9, syscall: 'read' })
   t.end()
 })
 
@@ -168,6 +223,9 @@ test('calls tell a TypeError when their arguments are of another kind', (t) => {
     [() => native.dropClient(wrong), 'expected client'],
     [() => native.identify(1 as never), 'expected a path'],
     [() => native.isSameFile(wrong, ''), 'expected descriptor, path'],
+    [() => native.kindOf(1 as never), 'a string is needed'],
+    [() => native.openNamespace(1 as never), 'a string is needed'],
+    [() => native.readText(wrong), 'expected integers'],
     [() => native.isSameFile(0, 1 as never), 'a string is needed'],
     [() => native.textIn(wrong), 'expected an ArrayBuffer'],
     [() => native.textIn(new Uint8Array(1) as never), 'expected an ArrayBuffer'],

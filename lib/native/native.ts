@@ -77,6 +77,8 @@ export interface Native {
   takeClient(client: number): number
   /** Device and inode of what is behind a path, in hex (`fd01:1f`); `-` for what cannot be looked at. */
   identify(path: string): string
+  /** The type of what a path leads to, of S_IFMT (node:fs has them as constants); 0 when nothing is there. */
+  kindOf(path: string): number
   /** Whether the path leads to what is open. */
   isSameFile(fd: number, path: string): boolean
   /** @returns undefined when the file is no namespace, of whatever kind */
