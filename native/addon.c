@@ -449,18 +449,20 @@ static napi_value addon_configure_netlink(napi_env env, napi_callback_info info)
 	return result;
 }
 
-/* filterMessages(fd, type): the socket gets no messages of other types (socket(7), SO_ATTACH_FILTER). */
+/* filterMessages(fd, type, family): a socket of rtnetlink gets no messages of others (socket(7), SO_ATTACH_FILTER). */
 static napi_value addon_filter_messages(napi_env env, napi_callback_info info)
 {
-	int32_t args[2];
+	int32_t args[3];
 
-	if (!int_arguments(env, info, 2, args))
+	if (!int_arguments(env, info, 3, args))
 		return NULL;
 
-	/* A filter loads in network order, and the type is in the machine's. */
+	/* A filter loads in network order, and the type is in the machine's. The family is the first byte of each message. */
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons((unsigned short)args[1]), 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons((unsigned short)args[1]), 0, 3),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, NLMSG_HDRLEN),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned char)args[2], 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
 		BPF_STMT(BPF_RET | BPF_K, 0),
 	};

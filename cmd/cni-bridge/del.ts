@@ -1,14 +1,13 @@
 // DEL: everything that ADD made is taken back, from the record alone: with no namespace, an edited config, a second
-// time, and for what was never added. Firewall first, so that nothing is let through for an address that is nobody's.
+// time, and for what was never added. Its address is given back when nothing is let through for it any more.
 
-import { forgetPodConnections, unmasquerade } from '../../lib/attach/masquerade.ts'
 import { delRecorded, type RecordedPlugin } from '../../lib/attach/recorded.ts'
+import { unplug } from '../../lib/attach/unplug.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { attachmentKey } from '../../lib/host/attachment-key.ts'
 import { Failures } from '../../lib/host/failures.ts'
 import { ownerText } from '../../lib/host/owner.ts'
 import type { Ports } from '../../lib/host/ports.ts'
-import { removeWire } from '../../lib/veth/pod-link.ts'
 import { type BridgeAttachment, PLUGIN, spoofGuards } from './attachment.ts'
 
 export const recorded: RecordedPlugin<BridgeAttachment> = {
@@ -24,13 +23,10 @@ export async function del(ports: Ports, request: Request): Promise<void> {
 }
 
 async function takeBack(ports: Ports, request: Request, attachment: BridgeAttachment): Promise<void> {
-  const { rtnl, nft } = ports.kernel.host
+  const { nft } = ports.kernel.host
   const failures = new Failures()
-  await failures.attempt(() => unmasquerade(ports, request, attachment.masquerade))
-  await failures.attempt(() =>
-    removeWire(rtnl, { ...attachment, alias: ownerText(attachmentKey(PLUGIN, request)) }),
-  )
-  await failures.attempt(() => forgetPodConnections(ports, attachment.masquerade))
+  const wire = { ...attachment, alias: ownerText(attachmentKey(PLUGIN, request)) }
+  await unplug(ports, request, { wire, masquerade: attachment.masquerade, failures })
   // After its port: until then the pod can send.
   if (attachment.macSpoofCheck) {
     const { removeSpoofGuards } = await import('../../lib/nftables/spoof-table.ts')

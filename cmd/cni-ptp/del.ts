@@ -1,9 +1,10 @@
-// DEL and GC: everything that ADD made is taken back, from the record alone. Firewall first, so that nothing is let
-// through for an address that is nobody's.
+// DEL and GC: everything that ADD made is taken back, from the record alone. Its address is given back when nothing is let
+// through for it any more.
 
 import { findInterfaceGarbage, type InterfacePlugin } from '../../lib/attach/interface-plugin.ts'
-import { forgetPodConnections, removeOwnedMasquerade, unmasquerade } from '../../lib/attach/masquerade.ts'
+import { removeOwnedMasquerade } from '../../lib/attach/masquerade.ts'
 import { delRecorded } from '../../lib/attach/recorded.ts'
+import { unplug } from '../../lib/attach/unplug.ts'
 import { releaseUnrecorded, removePodLink } from '../../lib/attach/unrecorded.ts'
 import type { Garbage } from '../../lib/cni/plugin.ts'
 import type { Request } from '../../lib/cni/request.ts'
@@ -11,7 +12,6 @@ import { findField } from '../../lib/cni/schema.ts'
 import { Failures } from '../../lib/host/failures.ts'
 import { collect } from '../../lib/host/garbage.ts'
 import type { Ports } from '../../lib/host/ports.ts'
-import { removeWire } from '../../lib/veth/pod-link.ts'
 import { PLUGIN, type PtpRecord, wireOf } from './record.ts'
 
 export const recorded: InterfacePlugin<PtpRecord> = {
@@ -39,9 +39,8 @@ export function findGarbage(ports: Ports, request: Request): Promise<Garbage[]> 
 /** Addresses and routes of the node's end go with it. */
 async function takeBack(ports: Ports, request: Request, record: PtpRecord): Promise<void> {
   const failures = new Failures()
-  await failures.attempt(() => unmasquerade(ports, request, record.masquerade))
-  await failures.attempt(() => removeWire(ports.kernel.host.rtnl, wireOf(record, request)))
-  await failures.attempt(() => forgetPodConnections(ports, record.masquerade))
+  const { masquerade } = record
+  await unplug(ports, request, { wire: wireOf(record, request), masquerade, failures })
   failures.throwIfAny()
 }
 

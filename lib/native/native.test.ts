@@ -198,7 +198,7 @@ test('calls on a descriptor tell the errno when it is none of theirs', (t) => {
     ['send, no socket', () => native.send(fd, bytes), ENOTSOCK, 'send'],
     ['receive, not open', () => native.receive(-1), EBADF, 'recv'],
     ['receive, no socket', () => native.receive(fd), ENOTSOCK, 'recv'],
-    ['filterMessages', () => native.filterMessages(fd, 17), ENOTSOCK, 'setsockopt SO_ATTACH_FILTER'],
+    ['filterMessages', () => native.filterMessages(fd, 17, 0), ENOTSOCK, 'setsockopt SO_ATTACH_FILTER'],
     ['converse', () => native.converse(9999, bytes), EPROTONOSUPPORT, 'socket'],
   ]
   for (const [what, call, errno, syscall] of rows) t.throws(call, { name: 'Error', errno, syscall }, what)
@@ -214,7 +214,7 @@ test('calls tell a TypeError when their arguments are of another kind', (t) => {
     [() => native.lockByte(0, 0, 1 as never, 0), 'expected descriptor, offset, boolean, milliseconds'],
     [() => native.send(0, wrong), 'expected descriptor, bytes'],
     [() => native.receive(wrong), 'expected integers'],
-    [() => native.filterMessages(0, wrong), 'expected integers'],
+    [() => native.filterMessages(0, 17, wrong), 'expected integers'],
     [() => native.converse(0, wrong), 'expected protocol, bytes'],
     [() => native.serve(wrong, wrong, () => undefined), 'expected path, integer, function'],
     [() => native.serve(wrong, 1, wrong), 'expected path, integer, function'],

@@ -37,8 +37,8 @@ export interface Native {
    * @returns its descriptor
    */
   configureNetlink(protocol: number, port: number): number
-  /** From now on the socket gets messages of this type (nlmsg_type) only. */
-  filterMessages(fd: number, type: number): void
+  /** From now on the socket, of rtnetlink, gets messages of this type (nlmsg_type) and family only. */
+  filterMessages(fd: number, type: number, family: number): void
   /** Sends one datagram on a netlink socket. */
   send(fd: number, datagram: Uint8Array): void
   /** A datagram that has come already. @returns undefined when there is none */

@@ -20,6 +20,9 @@ const RTM_NEWLINK = 16
 const RTM_DELLINK = 17
 const RTM_GETLINK = 18
 const RTNLGRP_LINK = 1
+// linux/socket.h
+const [AF_UNSPEC, AF_BRIDGE] = [0, 7]
+const DELETION = `${RTM_DELLINK} of family ${AF_UNSPEC}`
 const LOOPBACK = 1
 const ENODEV = 19
 const ENOTCONN = 107
@@ -86,27 +89,34 @@ test('a closed transport does not touch the next one that has its descriptor', a
   second.transport.close()
 })
 
-test('a socket hears its groups, and of one type only when it asks for that', async (t) => {
+test('a socket hears its groups, and of one type and family only when it asks for that', async (t) => {
   const namespace = makeNamespace(t, 'sock')
   const listen = (options: SocketOptions) => {
     const socket = namespace.netns.enter(() => openSocket(NETLINK_ROUTE, options))
     t.teardown(() => socket.close())
-    const heard: number[] = []
-    const gone = new Promise<number[]>((resolve, reject) =>
+    const heard: string[] = []
+    const gone = new Promise<string[]>((resolve, reject) =>
       socket.listen((datagram) => {
-        heard.push(...(types(datagram) ?? []))
-        if (heard.includes(RTM_DELLINK)) resolve(heard)
+        heard.push(
+          ...[...readMessages(datagram)].map(({ type, payload }) => `${type} of family ${payload[0]}`),
+        )
+        if (heard.includes(DELETION)) resolve(heard)
       }, reject),
     )
     return { heard, gone }
   }
   const all = listen({ groups: [RTNLGRP_LINK] })
-  const deletions = listen({ groups: [RTNLGRP_LINK], onlyType: RTM_DELLINK })
+  const deletions = listen({ groups: [RTNLGRP_LINK], only: { type: RTM_DELLINK, family: AF_UNSPEC } })
   const none = listen({})
   namespace.run('ip', 'link', 'add', 'name', 'br0', 'type', 'bridge')
-  namespace.run('ip', 'link', 'del', 'br0')
-  t.strictSame([...new Set(await all.gone)], [RTM_NEWLINK, RTM_DELLINK])
-  t.strictSame([...new Set(await deletions.gone)], [RTM_DELLINK])
+  namespace.run('ip', 'link', 'add', 'name', 'v0', 'type', 'veth', 'peer', 'name', 'v1')
+  namespace.run('ip', 'link', 'set', 'v0', 'master', 'br0')
+  namespace.run('ip', 'link', 'del', 'v0')
+  const announced = [RTM_NEWLINK, RTM_DELLINK].flatMap((type) =>
+    [AF_UNSPEC, AF_BRIDGE].map((family) => `${type} of family ${family}`),
+  )
+  t.strictSame([...new Set(await all.gone)].sort(), announced)
+  t.strictSame([...new Set(await deletions.gone)], [DELETION])
   t.strictSame(none.heard, [])
 })
 

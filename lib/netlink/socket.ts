@@ -17,12 +17,11 @@ const EPROTO = 71
 /** Of a long list: others get their turn. */
 const DATAGRAMS_IN_A_TURN = 16
 
-/** Messages of one type only, of those that come unasked (linux/netlink.h, nlmsg_type). */
 export interface SocketOptions {
   /** Multicast groups to join: RTNLGRP_LINK, … */
   readonly groups?: readonly number[]
-  /** The kernel drops what is of another type: nobody is woken by it. */
-  readonly onlyType?: number
+  /** Of a socket of rtnetlink: the kernel drops what is of another type or family, so that nobody is woken by it. */
+  readonly only?: { readonly type: number; readonly family: number }
 }
 
 /**
@@ -30,14 +29,14 @@ export interface SocketOptions {
  *
  * @throws Error with `errno` when the kernel refuses the socket
  */
-export function openSocket(protocol: number, { groups = [], onlyType }: SocketOptions = {}): Transport {
+export function openSocket(protocol: number, { groups = [], only }: SocketOptions = {}): Transport {
   const socket = new RawNetlinkSocket(protocol, {
     messagePeeking: false,
     msgBufferSize: RECEIVE_BUFFER_BYTES,
   } as never) // its type demands buffer sizes that its code treats as optional
   const native = loadNative()
   const fd = native.configureNetlink(protocol, socket.address().port)
-  if (onlyType !== undefined) native.filterMessages(fd, onlyType)
+  if (only !== undefined) native.filterMessages(fd, only.type, only.family)
   for (const group of groups) socket.addMembership(group)
   return new Socket(socket, fd, native)
 }

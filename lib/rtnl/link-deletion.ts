@@ -41,6 +41,8 @@ interface Refusal {
 const FIRST_GROUP = 0x70770000
 const GROUPS = 0x8000
 const AF_UNSPEC = 0
+/** A port that leaves its bridge is announced by an RTM_DELLINK too, of AF_BRIDGE, a moment before. */
+const GONE = { type: RTM_DELLINK.type, family: AF_UNSPEC }
 const EIO = 5
 
 export class LinkDeletion {
@@ -54,7 +56,7 @@ export class LinkDeletion {
 
   constructor(options: LinkDeletionOptions) {
     this.#options = options
-    this.#events = new Connection(options.open({ groups: [RTNLGRP_LINK], onlyType: RTM_DELLINK.type }), {
+    this.#events = new Connection(options.open({ groups: [RTNLGRP_LINK], only: GONE }), {
       trace: options.trace,
       kinds: RTNL_KINDS,
       onEvent: (message) => this.#hear(message),
@@ -117,10 +119,8 @@ export class LinkDeletion {
     return FIRST_GROUP + this.#group
   }
 
-  /** A port that leaves its bridge is announced by an RTM_DELLINK too, of AF_BRIDGE. */
   #hear({ payload }: Message): void {
-    const { ifi_family, ifi_index } = ifinfomsg.read(payload)
-    if (ifi_family !== AF_UNSPEC) return
+    const { ifi_index } = ifinfomsg.read(payload)
     for (const pending of this.#sent.get(ifi_index as IfIndex) ?? []) this.#settle(pending, undefined)
   }
 
