@@ -21,7 +21,7 @@ export function knownConfig(text: string): Config | undefined {
 export function keepConfig(text: string, config: Config): void {
   if (text.length > MAX_LENGTH) return
   freeze(config)
-  known.set(text, config)
+  known.set(Buffer.from(text).toString(), config) // as a part of something longer it would keep all of that
   const [oldest] = known.keys()
   if (known.size > MAX_KNOWN && oldest !== undefined) known.delete(oldest)
 }

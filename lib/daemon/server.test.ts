@@ -365,6 +365,7 @@ test('without descriptors a client is let go at once, and others are served when
   const client = spawn(process.execPath, ['-e', CLIENT, path], { stdio: ['pipe', 'pipe', 'inherit'] })
   t.teardown(() => client.kill())
   await once(client.stdout, 'data')
+  const http = await open()
   const before = execFileSync('prlimit', [
     '--pid',
     `${process.pid}`,
@@ -384,6 +385,8 @@ test('without descriptors a client is let go at once, and others are served when
   client.stdin.write('go')
   const [text] = await once(client.stdout, 'data')
   t.equal(String(text), 'closed\n')
+  http.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+  t.equal(await http.next(), undefined, 'a page takes one, too')
   for (const fd of files) closeSync(fd)
   execFileSync('prlimit', ['--pid', `${process.pid}`, `--nofile=${String(before).trim()}:`])
   const next = await openServed(service, open)

@@ -74,14 +74,16 @@ const HEARTBEAT_MS = 1_000
 const LOCK_EX_NB = 2 | 4 // sys/file.h
 /** sizeof sun_path, less the NUL (unix(7)). */
 const MAX_PATH_BYTES = 107
-
 const BACKLOG = 1024
+
 const WORKING = encodeFrame(KIND.working)
 
 export class DaemonServer {
   readonly #options: ServerOptions
   readonly #service: Service
   readonly #sessions = new Map<number, Session>()
+  /** Of these, those that were refused because there were too many: they have yet to read that. */
+  readonly #turnedAway = new Set<number>()
   readonly #httpSockets = new Set<Socket>()
   /** Calls; those whose client is gone are among them. */
   #running = 0
@@ -165,7 +167,7 @@ export class DaemonServer {
   #accept(id: number): Session {
     const { native, maxClients = MAX_CLIENTS, onClient } = this.#options
     onClient?.()
-    const isFull = this.#sessions.size >= maxClients
+    const isFull = this.#sessions.size - this.#turnedAway.size >= maxClients
     const session = new Session({
       say: (bytes) => native.tellClient(id, bytes),
       end: (bytes, hasHeardAll) => {
@@ -180,12 +182,16 @@ export class DaemonServer {
       refused: (reason, why) => this.#service.refused(reason, why),
     })
     this.#sessions.set(id, session)
-    if (isFull) session.refuse('too_many', `${maxClients} clients are being served`)
+    if (isFull) {
+      this.#turnedAway.add(id)
+      session.refuse('too_many', `${maxClients} clients are being served`)
+    }
     return session
   }
 
   #forget(id: number): void {
     this.#sessions.delete(id)
+    this.#turnedAway.delete(id)
     this.#left()
   }
 
@@ -198,13 +204,17 @@ export class DaemonServer {
     })
   }
 
-  /** The time for the request is that for the answer too: a server of HTTP that does not listen itself keeps no time. */
   #serveHttp(id: number, bytes: Buffer): void {
-    const { native, requestTimeoutMs = REQUEST_TIMEOUT_MS } = this.#options
-    const socket = new Socket({ fd: native.takeClient(id), readable: true, writable: true })
+    const socket = this.#takeSocket(id)
+    if (socket !== undefined) this.#handToHttp(socket, bytes)
+    this.#forget(id)
+  }
+
+  /** The time for the request is that for the answer too: a server of HTTP that does not listen itself keeps no time. */
+  #handToHttp(socket: Socket, bytes: Buffer): void {
+    const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = this.#options
     const timer = setTimeout(() => socket.destroy(), requestTimeoutMs)
     this.#httpSockets.add(socket)
-    this.#sessions.delete(id)
     socket.on('error', () => socket.destroy())
     socket.on('close', () => {
       clearTimeout(timer)
@@ -213,6 +223,17 @@ export class DaemonServer {
     })
     socket.unshift(bytes)
     this.#service.serveHttp(socket)
+  }
+
+  /** @returns undefined when there are no descriptors left (EMFILE): who asks over HTTP can ask again */
+  #takeSocket(id: number): Socket | undefined {
+    const { native } = this.#options
+    try {
+      return new Socket({ fd: native.takeClient(id), readable: true, writable: true })
+    } catch {
+      native.dropClient(id)
+      return undefined
+    }
   }
 
   #lookAround(): void {
