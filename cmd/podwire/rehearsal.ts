@@ -69,7 +69,7 @@ interface Place {
 async function openStage(options: RehearsalOptions, { directory, host, pod }: Place) {
   const { executable, version, plugins, findPlugin, idle } = options
   const environment = { PODWIRE_STATE_DIR: directory }
-  const background = { deletionThreads: 1, onConnectionsKept: () => undefined }
+  const background = { deletionThreads: 4, onConnectionsKept: () => undefined }
   const ports = openPorts({ environment, executable, findPlugin, background, hostNetns: host })
   const socketPath = `${directory}/podwire.sock`
   const { daemon } = await Daemon.start({
