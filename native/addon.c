@@ -257,7 +257,12 @@ static napi_value addon_open_namespace(napi_env env, napi_callback_info info)
 	free(path);
 	if (fd < 0)
 		return throw_errno(env, "open", err);
-	if (fstatfs(fd, &system) || system.f_type != NSFS_MAGIC || !find_inode(fd, "", AT_EMPTY_PATH, &found)) {
+	if (fstatfs(fd, &system) || !find_inode(fd, "", AT_EMPTY_PATH, &found)) {
+		err = errno;
+		close(fd);
+		return throw_errno(env, "stat", err);
+	}
+	if (system.f_type != NSFS_MAGIC) {
 		close(fd);
 		return NULL;
 	}
@@ -317,8 +322,9 @@ static napi_value addon_is_same_file(napi_env env, napi_callback_info info)
 	napi_value argv[2], result;
 	size_t argc = 2, length;
 	struct statx ours, there;
-	bool is_same;
+	bool is_there;
 	int32_t fd;
+	int err;
 	char *path;
 
 	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
@@ -329,11 +335,17 @@ static napi_value addon_is_same_file(napi_env env, napi_callback_info info)
 	path = string_argument(env, argv[1], &length);
 	if (!path)
 		return NULL;
-	is_same = find_inode(AT_FDCWD, path, 0, &there) && find_inode(fd, "", AT_EMPTY_PATH, &ours) &&
-		  ours.stx_ino == there.stx_ino && ours.stx_dev_major == there.stx_dev_major &&
-		  ours.stx_dev_minor == there.stx_dev_minor;
+	is_there = find_inode(AT_FDCWD, path, 0, &there);
+	err = errno;
 	free(path);
-	napi_get_boolean(env, is_same, &result);
+	if (!is_there && err != ENOENT && err != ENOTDIR)
+		return throw_errno(env, "stat", err);
+	if (!find_inode(fd, "", AT_EMPTY_PATH, &ours))
+		return throw_errno(env, "stat", errno);
+	napi_get_boolean(env,
+			 is_there && ours.stx_ino == there.stx_ino && ours.stx_dev_major == there.stx_dev_major &&
+				 ours.stx_dev_minor == there.stx_dev_minor,
+			 &result);
 	return result;
 }
 
@@ -798,6 +810,7 @@ NAPI_MODULE_INIT()
 		{ "receive", addon_receive },
 		{ "converse", addon_converse },
 		{ "serve", addon_serve },
+		{ "isClientGone", addon_is_client_gone },
 		{ "tellClient", addon_tell_client },
 		{ "endClient", addon_end_client },
 		{ "dropClient", addon_drop_client },

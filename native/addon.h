@@ -7,6 +7,7 @@ napi_value throw_errno(napi_env env, const char *call, int err);
 char *string_argument(napi_env env, napi_value value, size_t *length);
 
 napi_value addon_serve(napi_env env, napi_callback_info info);
+napi_value addon_is_client_gone(napi_env env, napi_callback_info info);
 napi_value addon_tell_client(napi_env env, napi_callback_info info);
 napi_value addon_end_client(napi_env env, napi_callback_info info);
 napi_value addon_drop_client(napi_env env, napi_callback_info info);

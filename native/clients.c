@@ -10,6 +10,7 @@
 #include "addon.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,7 +171,7 @@ static void on_connection(uv_stream_t *stream, int status)
 		return;
 	client = malloc(sizeof *client);
 	if (!client)
-		return;
+		abort(); /* as V8 does; libuv would wait until this one is accepted, and hear nobody else */
 	uv_pipe_init(stream->loop, &client->pipe, 0);
 	client->server = server;
 	client->fd = -1;
@@ -266,6 +267,20 @@ static int try_write(struct client *client, void *bytes, size_t length)
 	uv_buf_t buffer = uv_buf_init(bytes, (unsigned int)length);
 
 	return uv_try_write((uv_stream_t *)&client->pipe, &buffer, 1);
+}
+
+/* isClientGone(client): it has closed its end, which libuv may be yet to hear. */
+napi_value addon_is_client_gone(napi_env env, napi_callback_info info)
+{
+	struct client *client = client_argument(env, info, NULL, NULL);
+	struct pollfd end = { .events = POLLRDHUP };
+	napi_value result;
+
+	if (!client)
+		return NULL;
+	end.fd = client->fd;
+	napi_get_boolean(env, poll(&end, 1, 0) > 0, &result);
+	return result;
 }
 
 /* tellClient(client, bytes): one that does not read gets no more; what is not sent would be ours to keep. */

@@ -29,7 +29,8 @@
 #define VERSION 1
 #define HEADER 12
 
-enum { CALL = 1, WORKING = 17, OUTCOME = 18, REFUSED = 19 };
+/* ACCEPTED was said by daemons of before; it is as WORKING. */
+enum { CALL = 1, ACCEPTED = 16, WORKING = 17, OUTCOME = 18, REFUSED = 19 };
 
 /* How long the daemon may take to read the call, and then to say something again (it does every second). */
 #define READ_MS 3000
@@ -331,7 +332,7 @@ static void ask_daemon(void)
 				relay_outcome(fd, get_u32(header + 8));
 			else if (header[5] == REFUSED)
 				keep_refusal(fd, get_u32(header + 8));
-			if (header[5] != WORKING || get_u32(header + 8))
+			if ((header[5] != ACCEPTED && header[5] != WORKING) || get_u32(header + 8))
 				break;
 		}
 	}

@@ -4,7 +4,7 @@
 //
 //   shim → daemon      call      the strings of `Call`, each ended by a NUL: plugin, facts of the caller, environment,
 //                                an empty one; then the config as it came from stdin
-//   daemon → shim      working   the daemon is at it; comes every second
+//   daemon → shim      working   the daemon is at it; comes every second (16, as earlier daemons say, is the same)
 //                      outcome   exit status u32, length of stdout u32, stdout, stderr
 //                      refused   nothing was done, the caller does it itself; why is said in the error object
 //                                that is its answer when it cannot

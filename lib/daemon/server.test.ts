@@ -414,8 +414,8 @@ test('a client that disappears during its call is known to be gone, and close() 
   const { gone } = ask.client
   t.strictSame([ask.client.isGone, gone.aborted], [false, false])
   client.socket.destroy()
-  while (!ask.client.isGone) await nextTurn()
-  t.strictSame([gone.aborted, ask.client.gone.aborted], [true, true])
+  while (!gone.aborted) await nextTurn()
+  t.strictSame([ask.client.isGone, ask.client.gone.aborted], [true, true])
   let isClosed = false
   const closed = close().then(() => {
     isClosed = true
@@ -427,6 +427,34 @@ test('a client that disappears during its call is known to be gone, and close() 
   t.equal(isClosed, false, 'the call runs')
   ask.answer(DONE)
   await closed
+})
+
+/** Says its argument, in hex, to the other one, and is gone. */
+const HASTY = `
+  const socket = require('node:net').connect(process.argv[1])
+  socket.write(Buffer.from(process.argv[2], 'hex'), () => socket.destroy())
+`
+
+test('a client that was gone before its call was read is known to be', async (t) => {
+  const { service, path } = await start(t)
+  // The daemon is held meanwhile: its event loop is this one.
+  execFileSync(process.execPath, ['-e', HASTY, path, encodeCall(CALL).toString('hex')])
+  const { client, answer } = await service.next()
+  t.equal(client.isGone, true)
+  answer(DONE)
+})
+
+test('close() waits for what is put off until the last answer is sent', async (t) => {
+  const { service, open, close } = await start(t)
+  const client = await open()
+  client.write(encodeCall(CALL))
+  const ask = await service.next()
+  const closed = close()
+  let isDone = false
+  ask.answer(DONE)
+  process.nextTick(() => process.nextTick(() => (isDone = true)))
+  await closed
+  t.ok(isDone)
 })
 
 test('close() answers what runs, refuses what has not begun, and hears nobody new', async (t) => {
@@ -466,12 +494,23 @@ test('close() does not cut off an answer that is being read', async (t) => {
 })
 
 test('a client that never reads is cut off, and does not hold up close()', async (t) => {
-  const { service, open, close } = await start(t, { requestTimeoutMs: 50, heartbeatMs: 1 })
-  const { ask } = await openServed(service, open)
-  const other = await openServed(service, open)
-  ask.answer({ ...DONE, stdout: 'x'.repeat(1 << 20) })
-  other.ask.answer(DONE)
+  const { service, open, close } = await start(t, { requestTimeoutMs: 500, heartbeatMs: 1 })
+  const answerLarge = async () => (await service.next()).answer({ ...DONE, stdout: 'x'.repeat(1 << 20) })
+  const answers = [answerLarge(), answerLarge()]
+  for (const client of [await open(), await open()]) client.write(encodeCall(CALL))
+  await Promise.all(answers)
   await close()
+})
+
+test('a client that is refused while it speaks is heard to its end', async (t) => {
+  const { open } = await start(t)
+  const client = await open()
+  client.write('no frame at all')
+  t.match(await client.hear(), /no frame/)
+  const error = await new Promise((resolve) => client.socket.write('more', resolve))
+  t.notOk(error)
+  client.socket.end()
+  t.equal(await client.hear(), 'end')
 })
 
 interface Response {

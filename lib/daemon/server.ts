@@ -3,6 +3,7 @@
 
 import { closeSync, rmSync } from 'node:fs'
 import { Socket } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { CNI_CODE, CniError, encodeError } from '../cni/errors.ts'
 import { NEWEST_VERSION } from '../cni/versions.ts'
 import type { Native } from '../native/native.ts'
@@ -56,7 +57,7 @@ export interface ServerOptions {
 }
 
 /** What is done with a connection (native/clients.c). */
-type ClientCall = 'tellClient' | 'endClient' | 'dropClient' | 'takeClient'
+type ClientCall = 'isClientGone' | 'tellClient' | 'endClient' | 'dropClient' | 'takeClient'
 
 export class DaemonError extends Error {
   readonly code: 'ERUNNING' | 'EPATH' | 'EADDRESS'
@@ -146,6 +147,7 @@ export class DaemonServer {
     for (const socket of this.#httpSockets) socket.destroy()
     this.#left()
     await this.#empty.promise
+    await nextTurn() // what was put off until the last answer is sent, its line in the log
     clearInterval(this.#timer)
     if (this.#lock !== undefined) closeSync(this.#lock)
   }
@@ -167,8 +169,9 @@ export class DaemonServer {
   #accept(id: number): Session {
     const { native, maxClients = MAX_CLIENTS, onClient } = this.#options
     onClient?.()
-    const isFull = this.#sessions.size - this.#turnedAway.size >= maxClients
+    const isFull = this.clients - this.#turnedAway.size >= maxClients
     const session = new Session({
+      isGone: () => native.isClientGone(id),
       say: (bytes) => native.tellClient(id, bytes),
       end: (bytes, hasHeardAll) => {
         if (native.endClient(id, bytes, hasHeardAll)) this.#forget(id)
@@ -228,12 +231,14 @@ export class DaemonServer {
   /** @returns undefined when there are no descriptors left (EMFILE): who asks over HTTP can ask again */
   #takeSocket(id: number): Socket | undefined {
     const { native } = this.#options
+    let fd: number
     try {
-      return new Socket({ fd: native.takeClient(id), readable: true, writable: true })
+      fd = native.takeClient(id)
     } catch {
       native.dropClient(id)
       return undefined
     }
+    return new Socket({ fd, readable: true, writable: true })
   }
 
   #lookAround(): void {
@@ -256,6 +261,8 @@ const GONE = new Error('the client is gone')
 
 /** What a session does with its connection, and with what it has read. */
 interface Connection {
+  /** The other end is closed; an event tells so later. */
+  isGone(): boolean
   say(bytes: Uint8Array): void
   /** The last that is said. @param hasHeardAll  as for `endClient` */
   end(bytes: Uint8Array, hasHeardAll: boolean): void
@@ -280,7 +287,7 @@ class Session implements Client {
   }
 
   get isGone(): boolean {
-    return this.#isGone
+    return this.#isGone || (this.#state === 'served' && this.#connection.isGone())
   }
 
   get gone(): AbortSignal {

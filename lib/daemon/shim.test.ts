@@ -33,6 +33,8 @@ import {
 } from './protocol.ts'
 
 const SHIM = join(import.meta.dirname, '../../dist/bin/podwire-shim')
+/** Of earlier daemons. */
+const ACCEPTED = 16 as typeof KIND.working
 const CONFIG = '{"name":"né\0t"}'
 
 /** In the executable's place: it says what it was given. */
@@ -105,7 +107,7 @@ test('the shim’s call is that of encodeCall, byte by byte, and the daemon’s 
   const heard: Buffer[] = []
   const { run } = await start(t, (socket, _, bytes) => {
     heard.push(bytes)
-    socket.write(encodeFrame(KIND.working))
+    socket.write(Buffer.concat([encodeFrame(ACCEPTED), encodeFrame(KIND.working)]))
     socket.end(encodeOutcome({ exitStatus: 7, stdout: 'öut', stderr: 'err' }))
   })
   const netns = '/proc/self/ns/net'

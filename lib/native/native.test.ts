@@ -142,7 +142,9 @@ test('isSameFile compares what is open with what is there', (t) => {
   rmSync(path)
   t.equal(isSameFile(fd, path), false, 'removed')
   closeSync(fd)
-  t.equal(isSameFile(fd, '/'), false, 'not open')
+  t.throws(() => isSameFile(fd, '/'), { name: 'Error', errno: 9, syscall: 'stat' }, 'not open')
+  symlinkSync('file', path)
+  t.throws(() => isSameFile(0, path), { name: 'Error', errno: 40, syscall: 'stat' }, 'a loop')
   t.end()
 })
 
@@ -163,6 +165,7 @@ test('a client that is none is told by its errno', (t) => {
     () => native.tellClient(0, new Uint8Array(1)),
     () => native.endClient(1 << 30, new Uint8Array(1), true),
     () => native.dropClient(-1),
+    () => native.isClientGone(5),
     () => native.takeClient(2),
   ]
   for (const call of calls) t.throws(call, { name: 'Error', errno: ENOENT, syscall: 'find client' })

@@ -62,6 +62,8 @@ export interface Native {
     backlog: number,
     onEvent: (client: number, bytes: Buffer | undefined) => void,
   ): () => void
+  /** Whether it has closed its end; that is told as an event only in a turn of the event loop. */
+  isClientGone(client: number): boolean
   /** Sends a few bytes; a client that reads nothing gets none. */
   tellClient(client: number, bytes: Uint8Array): void
   /**

@@ -19,6 +19,8 @@ import { remedyFor, StoreError, storeErrorOfErrno } from './store-error.ts'
 
 const CHECKPOINT_PAGES = 128
 const PAGE_BYTES = 4096
+/** What `identify` says of a file that is not there. */
+const NOTHING = '-'
 const LOCK_TIMEOUT_MS = 20_000
 /** Only for those who do not know our lock: the sqlite3 shell, backups. */
 const BUSY_TIMEOUT_MS = 5_000
@@ -287,7 +289,8 @@ export class Database {
 
   /** A file that was removed or replaced is read and written by nobody else: its rows would be ours alone. */
   #isReplaced(): boolean {
-    return loadNative().identify(this.path) !== this.#identity
+    const identity = loadNative().identify(this.path)
+    return identity !== this.#identity || identity === NOTHING
   }
 
   #reopenToRead(): void {

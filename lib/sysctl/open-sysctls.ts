@@ -28,7 +28,7 @@ export class OpenSysctls {
     this.#openFile = openFile
   }
 
-  /** @throws Error with `code` ENOENT where there is no such parameter */
+  /** @throws Error of node:fs, or of the addon: ENOENT where there is no such parameter */
   read(key: SysctlKey): string {
     const open = this.#files.get(key)
     if (open === undefined) return this.#readAnew(key)

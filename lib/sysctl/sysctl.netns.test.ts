@@ -44,6 +44,27 @@ test('ProcSysctl that keeps files open sees what others set, and what has come i
   t.equal(files(), before)
 })
 
+test('ProcSysctl tells what cannot be read alike, whether or not it keeps files open', async (t) => {
+  const namespace = makeNamespace(t, 'sysctl')
+  const texts = [false, true].map((keepsOpen) => {
+    const sysctl = new ProcSysctl(namespace.netns, { keepsOpen })
+    t.teardown(() => sysctl.close())
+    // One that nothing was written to yet, and a folder.
+    return ['ipv6/conf/all/stable_secret', 'ipv6/conf'].map((key) => {
+      try {
+        return sysctl.find(key)
+      } catch (error) {
+        return String(error)
+      }
+    })
+  })
+  t.match(texts[0], [
+    /^SysctlError: .*: EIO: i\/o error$/,
+    /^SysctlError: .*: EISDIR: illegal operation on a directory$/,
+  ])
+  t.strictSame(texts[1], texts[0])
+})
+
 test('ProcSysctl speaks of its namespace and of no other', async (t) => {
   const [a, b] = [makeNamespace(t, 'a'), makeNamespace(t, 'b')]
   const key = 'ipv6/conf/all/proxy_ndp'

@@ -77,9 +77,10 @@ export class ProcSysctl implements Sysctl {
   #read(key: SysctlKey): string | undefined {
     try {
       return this.#open?.read(key) ?? readFileSync(pathOf(key), 'utf8').trim()
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-      throw new SysctlError('read', key, cause as NodeJS.ErrnoException)
+    } catch (thrown) {
+      const cause = inFull(thrown as NodeJS.ErrnoException, pathOf(key))
+      if (cause.code === 'ENOENT') return undefined
+      throw new SysctlError('read', key, cause)
     }
   }
 
@@ -117,7 +118,7 @@ function pathOf(key: SysctlKey): string {
 
 /** As Node.js would say it: the addon's errors have a number, and do not know the path. */
 function inFull(error: NodeJS.ErrnoException, path: string): NodeJS.ErrnoException {
-  if (error.errno === undefined) return error
+  if (error.errno === undefined || error.errno < 0) return error
   const errno = -error.errno
   const [code, why] = [getSystemErrorName(errno), getSystemErrorMessage(errno)]
   const message = `${code}: ${why}, ${error.syscall} '${path}'`
