@@ -131,7 +131,13 @@ test('a pod gets its network when the daemon is stopped in its tracks', {
   const scene = await open(t)
   scene.node.daemon?.kill('SIGSTOP')
   requireSuccess(t, [await scene.call('ADD', scene.first)], 'ADD beside a daemon that does not answer')
+  requireSuccess(t, [await scene.call('DEL', scene.first)], 'DEL')
+  const added = await scene.call('ADD', scene.first)
+  requireSuccess(t, [added], 'ADD again')
   scene.node.daemon?.kill('SIGCONT')
+  // It reads the three now, before this one: they were made by others, and are nobody's.
+  const config = { ...scene.config, prevResult: JSON.parse(added.stdout) }
+  requireSuccess(t, [await scene.call('CHECK', scene.first, { config })], 'the pod is as it was made last')
   await requireClean(t, scene)
 })
 

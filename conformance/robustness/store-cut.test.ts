@@ -18,7 +18,7 @@ for (const { what, before, after, states } of steps) {
       .reduce((sum, { bytes }) => sum + bytes.length, 0)
     // A log that is copied back has 4 MB, and is written anew for each cut.
     const each = before.wal.length > 1 << 20 ? 16 : 1
-    const wrong = cutsOf(writes, isLong ? each : 97).flatMap((cut) => {
+    const wrong = cutsOf(writes, isLong ? each : 97 * each).flatMap((cut) => {
       const expected = cut < walBytes ? states.before : states.after
       return problem(applyWrites(before, writes, cut), [expected]).map(
         (text) => `cut after ${cut} bytes: ${text}`,
