@@ -7,6 +7,7 @@
 import { closeSync } from 'node:fs'
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
 import { loadNative, type Native } from '../native/native.ts'
+import { asNodeError } from '../native/node-error.ts'
 
 /** The namespace of the calling thread. */
 const OWN_NAMESPACE = '/proc/thread-self/ns/net'
@@ -141,8 +142,8 @@ function openNamespaceFile(path: string): { fd: number; inode: string } {
 function tryOpen(path: string): ReturnType<Native['openNamespace']> {
   try {
     return loadNative().openNamespace(path)
-  } catch (cause) {
-    const { errno = EINVAL } = cause as Error & { errno?: number }
-    throw refusal(path, errno, cause)
+  } catch (thrown) {
+    const { errno = EINVAL } = thrown as Error & { errno?: number }
+    throw refusal(path, errno, asNodeError(thrown as NodeJS.ErrnoException, path))
   }
 }

@@ -2,8 +2,9 @@
 // decided by the thread that opens it (net/sysctl_net.c), so they are read and written inside the namespace.
 
 import { openSync, readFileSync } from 'node:fs'
-import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
+import { getSystemErrorMessage } from 'node:util'
 import { loadNative, type Native } from '../native/native.ts'
+import { asNodeError } from '../native/node-error.ts'
 import type { Netns } from '../netns/netns.ts'
 import { OpenSysctls } from './open-sysctls.ts'
 
@@ -78,7 +79,7 @@ export class ProcSysctl implements Sysctl {
     try {
       return this.#open?.read(key) ?? readFileSync(pathOf(key), 'utf8').trim()
     } catch (thrown) {
-      const cause = inFull(thrown as NodeJS.ErrnoException, pathOf(key))
+      const cause = asNodeError(thrown as NodeJS.ErrnoException, pathOf(key))
       if (cause.code === 'ENOENT') return undefined
       throw new SysctlError('read', key, cause)
     }
@@ -88,7 +89,7 @@ export class ProcSysctl implements Sysctl {
     try {
       if (!this.#writeShortly(key, value)) this.#native.writeFile(pathOf(key), value)
     } catch (thrown) {
-      const cause = inFull(thrown as NodeJS.ErrnoException, pathOf(key))
+      const cause = asNodeError(thrown as NodeJS.ErrnoException, pathOf(key))
       if (!optional || cause.code !== 'ENOENT')
         throw new SysctlError(`write ${JSON.stringify(value)} to`, key, cause)
     }
@@ -114,13 +115,4 @@ export class ProcSysctl implements Sysctl {
 
 function pathOf(key: SysctlKey): string {
   return `/proc/sys/net/${key}`
-}
-
-/** As Node.js would say it: the addon's errors have a number, and do not know the path. */
-function inFull(error: NodeJS.ErrnoException, path: string): NodeJS.ErrnoException {
-  if (error.errno === undefined || error.errno < 0) return error
-  const errno = -error.errno
-  const [code, why] = [getSystemErrorName(errno), getSystemErrorMessage(errno)]
-  const message = `${code}: ${why}, ${error.syscall} '${path}'`
-  return Object.assign(new Error(message), { errno, code })
 }

@@ -1,0 +1,12 @@
+// Errors of the addon (`errno` above zero, `syscall`) as those of node:fs.
+
+import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
+
+/** With a code, the errno below zero, and the path in the message. @param error  any other is returned as it is */
+export function asNodeError(error: NodeJS.ErrnoException, path: string): NodeJS.ErrnoException {
+  if (error.errno === undefined || error.errno < 0) return error
+  const errno = -error.errno
+  const [code, why] = [getSystemErrorName(errno), getSystemErrorMessage(errno)]
+  const message = `${code}: ${why}, ${error.syscall} '${path}'`
+  return Object.assign(new Error(message), { errno, code })
+}
