@@ -29,8 +29,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -180,22 +180,32 @@ char *string_argument(napi_env env, napi_value value, size_t *length)
 	return text;
 }
 
+/* @returns a path, to be freed; NULL, and an error is thrown, when it is none: what follows a NUL would not be looked at */
+static char *path_argument(napi_env env, napi_value value, const char *call)
+{
+	size_t length;
+	char *path = string_argument(env, value, &length);
+
+	if (!path || strlen(path) == length)
+		return path;
+	free(path);
+	throw_errno(env, call, EINVAL);
+	return NULL;
+}
+
 /* writeFile(path, text): into a file that is there, by one write(2), as files of /proc want it. */
 static napi_value addon_write_file(napi_env env, napi_callback_info info)
 {
 	napi_value argv[2];
-	size_t argc = 2, path_length, length;
+	size_t argc = 2, length;
 	char *path, *text;
 	int fd = -1, err = 0;
 
 	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
-	path = string_argument(env, argv[0], &path_length);
+	path = path_argument(env, argv[0], "open");
 	text = path ? string_argument(env, argv[1], &length) : NULL;
 	if (text) {
-		if (strlen(path) == path_length)
-			fd = open(path, O_WRONLY | O_CLOEXEC);
-		else
-			errno = EINVAL; /* what follows the NUL would not be looked at */
+		fd = open(path, O_WRONLY | O_CLOEXEC);
 		err = fd < 0 || write(fd, text, length) < 0 ? errno : 0;
 		if (fd >= 0)
 			close(fd);
@@ -206,16 +216,16 @@ static napi_value addon_write_file(napi_env env, napi_callback_info info)
 }
 
 /* statx(2): those functions of the C library that are called stat would ask for a newer one (GLIBC_2.33) than Node does. */
-static int find_inode(int directory, const char *path, int flags, struct statx *found)
+static int look_at(int directory, const char *path, int flags, struct statx *found)
 {
-	return statx(directory, path, flags, STATX_INO, found) == 0;
+	return statx(directory, path, flags, STATX_TYPE | STATX_INO, found) == 0;
 }
 
-/* identify(path) -> device and inode in hex, as native/shim.c says them; "-" for what cannot be looked at. */
+/* identify(path) -> device and inode in hex, as native/shim.c says them; undefined for what cannot be looked at. */
 static napi_value addon_identify(napi_env env, napi_callback_info info)
 {
-	char path[PATH_MAX], text[40] = "-";
-	napi_value argument, result;
+	char path[PATH_MAX], text[40];
+	napi_value argument, result = NULL;
 	size_t argc = 1, length;
 	struct statx found;
 
@@ -225,10 +235,10 @@ static napi_value addon_identify(napi_env env, napi_callback_info info)
 		return NULL;
 	}
 	/* One that is cut off, or has a NUL within, is no path. */
-	if (length < sizeof path - 1 && strlen(path) == length && find_inode(AT_FDCWD, path, 0, &found))
-		snprintf(text, sizeof text, "%llx:%llx",
-			 (unsigned long long)makedev(found.stx_dev_major, found.stx_dev_minor),
-			 (unsigned long long)found.stx_ino);
+	if (length == sizeof path - 1 || strlen(path) != length || !look_at(AT_FDCWD, path, 0, &found))
+		return NULL;
+	snprintf(text, sizeof text, "%llx:%llx", (unsigned long long)makedev(found.stx_dev_major, found.stx_dev_minor),
+		 (unsigned long long)found.stx_ino);
 	napi_create_string_latin1(env, text, NAPI_AUTO_LENGTH, &result);
 	return result;
 }
@@ -240,7 +250,7 @@ static napi_value addon_identify(napi_env env, napi_callback_info info)
 static napi_value addon_open_namespace(napi_env env, napi_callback_info info)
 {
 	napi_value argument, result = NULL, value;
-	size_t argc = 1, length;
+	size_t argc = 1;
 	struct statfs system;
 	struct statx found;
 	char inode[24];
@@ -248,16 +258,15 @@ static napi_value addon_open_namespace(napi_env env, napi_callback_info info)
 	int fd, err;
 
 	napi_get_cb_info(env, info, &argc, &argument, NULL, NULL);
-	path = string_argument(env, argument, &length);
+	path = path_argument(env, argument, "open");
 	if (!path)
 		return NULL;
-	errno = EINVAL; /* what follows a NUL would not be looked at */
-	fd = strlen(path) == length ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	err = errno;
 	free(path);
 	if (fd < 0)
 		return throw_errno(env, "open", err);
-	if (fstatfs(fd, &system) || !find_inode(fd, "", AT_EMPTY_PATH, &found)) {
+	if (fstatfs(fd, &system) || !look_at(fd, "", AT_EMPTY_PATH, &found)) {
 		err = errno;
 		close(fd);
 		return throw_errno(env, "stat", err);
@@ -296,19 +305,16 @@ static napi_value addon_read_text(napi_env env, napi_callback_info info)
 static napi_value addon_kind_of(napi_env env, napi_callback_info info)
 {
 	napi_value argument, result;
-	size_t argc = 1, length;
-	struct statx found = { 0 };
+	size_t argc = 1;
+	struct statx found;
 	char *path;
-	int err = 0;
+	int err;
 
 	napi_get_cb_info(env, info, &argc, &argument, NULL, NULL);
-	path = string_argument(env, argument, &length);
+	path = path_argument(env, argument, "stat");
 	if (!path)
 		return NULL;
-	if (strlen(path) != length)
-		err = EINVAL; /* what follows the NUL would not be looked at */
-	else if (statx(AT_FDCWD, path, 0, STATX_TYPE, &found))
-		err = errno;
+	err = look_at(AT_FDCWD, path, 0, &found) ? 0 : errno;
 	free(path);
 	if (err && err != ENOENT && err != ENOTDIR)
 		return throw_errno(env, "stat", err);
@@ -320,9 +326,8 @@ static napi_value addon_kind_of(napi_env env, napi_callback_info info)
 static napi_value addon_is_same_file(napi_env env, napi_callback_info info)
 {
 	napi_value argv[2], result;
-	size_t argc = 2, length;
+	size_t argc = 2;
 	struct statx ours, there;
-	bool is_there;
 	int32_t fd;
 	int err;
 	char *path;
@@ -332,18 +337,17 @@ static napi_value addon_is_same_file(napi_env env, napi_callback_info info)
 		napi_throw_type_error(env, NULL, "expected descriptor, path");
 		return NULL;
 	}
-	path = string_argument(env, argv[1], &length);
+	path = path_argument(env, argv[1], "stat");
 	if (!path)
 		return NULL;
-	is_there = find_inode(AT_FDCWD, path, 0, &there);
-	err = errno;
+	err = look_at(AT_FDCWD, path, 0, &there) ? 0 : errno;
 	free(path);
-	if (!is_there && err != ENOENT && err != ENOTDIR)
+	if (err && err != ENOENT && err != ENOTDIR)
 		return throw_errno(env, "stat", err);
-	if (!find_inode(fd, "", AT_EMPTY_PATH, &ours))
+	if (!look_at(fd, "", AT_EMPTY_PATH, &ours))
 		return throw_errno(env, "stat", errno);
 	napi_get_boolean(env,
-			 is_there && ours.stx_ino == there.stx_ino && ours.stx_dev_major == there.stx_dev_major &&
+			 !err && ours.stx_ino == there.stx_ino && ours.stx_dev_major == there.stx_dev_major &&
 				 ours.stx_dev_minor == there.stx_dev_minor,
 			 &result);
 	return result;

@@ -88,30 +88,25 @@ static void drop_client(struct client *client)
 	uv_close((uv_handle_t *)&client->pipe, free_client);
 }
 
-/* Calls onEvent(client, bytes). */
-static void call_back(struct server *server, int fd, napi_value bytes)
+/* Calls onEvent(client, bytes); without bytes, the client is gone. */
+static void tell(struct server *server, int fd, const void *bytes, size_t length)
 {
 	napi_env env = server->env;
+	napi_handle_scope scope;
 	napi_value callback, receiver, error, argv[2];
 
-	argv[1] = bytes;
+	napi_open_handle_scope(env, &scope);
 	napi_create_int32(env, fd, &argv[0]);
+	if (bytes)
+		napi_create_buffer_copy(env, length, bytes, NULL, &argv[1]);
+	else
+		napi_get_undefined(env, &argv[1]);
 	napi_get_global(env, &receiver);
 	napi_get_reference_value(env, server->callback, &callback);
 	if (napi_make_callback(env, server->context, receiver, callback, 2, argv, NULL) == napi_pending_exception &&
 	    napi_get_and_clear_last_exception(env, &error) == napi_ok)
 		napi_fatal_exception(env, error);
-}
-
-static void tell_bytes(struct server *server, int fd, const void *bytes, size_t length)
-{
-	napi_handle_scope scope;
-	napi_value buffer;
-
-	napi_open_handle_scope(server->env, &scope);
-	if (napi_create_buffer_copy(server->env, length, bytes, NULL, &buffer) == napi_ok)
-		call_back(server, fd, buffer);
-	napi_close_handle_scope(server->env, scope);
+	napi_close_handle_scope(env, scope);
 }
 
 /* Forgets the client first: its number may be another's while JavaScript still runs. */
@@ -119,14 +114,9 @@ static void tell_gone(struct client *client)
 {
 	struct server *server = client->server;
 	int fd = client->fd;
-	napi_handle_scope scope;
-	napi_value undefined;
 
 	drop_client(client);
-	napi_open_handle_scope(server->env, &scope);
-	napi_get_undefined(server->env, &undefined);
-	call_back(server, fd, undefined);
-	napi_close_handle_scope(server->env, scope);
+	tell(server, fd, NULL, 0);
 }
 
 static unsigned char incoming[64 << 10];
@@ -141,7 +131,7 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 	struct client *client = (struct client *)stream;
 
 	if (length > 0)
-		tell_bytes(client->server, client->fd, buffer->base, (size_t)length);
+		tell(client->server, client->fd, buffer->base, (size_t)length);
 	else if (length < 0)
 		tell_gone(client);
 }
@@ -157,7 +147,7 @@ static void begin_client(struct client *client)
 	if (uv_read_start((uv_stream_t *)&client->pipe, lend_buffer, on_read))
 		drop_client(client);
 	else
-		tell_bytes(client->server, client->fd, incoming, length > 0 ? (size_t)length : 0);
+		tell(client->server, client->fd, incoming, length > 0 ? (size_t)length : 0);
 }
 
 static void on_connection(uv_stream_t *stream, int status)

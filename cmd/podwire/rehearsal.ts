@@ -7,11 +7,10 @@ import { mkdirSync, readlinkSync, rmSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Plugin } from '../../lib/cni/plugin.ts'
 import { callDaemon } from '../../lib/daemon/client.ts'
-import { Daemon } from '../../lib/daemon/daemon.ts'
+import { Daemon, identify } from '../../lib/daemon/daemon.ts'
 import { PLACES } from '../../lib/daemon/protocol.ts'
 import { openPorts } from '../../lib/host/open-ports.ts'
 import type { Ports } from '../../lib/host/ports.ts'
-import { loadNative } from '../../lib/native/native.ts'
 import { Netns } from '../../lib/netns/netns.ts'
 
 export interface RehearsalOptions {
@@ -69,6 +68,7 @@ interface Place {
 async function openStage(options: RehearsalOptions, { directory, host, pod }: Place) {
   const { executable, version, plugins, findPlugin, idle } = options
   const environment = { PODWIRE_STATE_DIR: directory }
+  // With one, each DEL would wait until the kernel has let go of the link before.
   const background = { deletionThreads: 4, onConnectionsKept: () => undefined }
   const ports = openPorts({ environment, executable, findPlugin, background, hostNetns: host })
   const socketPath = `${directory}/podwire.sock`
@@ -88,7 +88,7 @@ async function openStage(options: RehearsalOptions, { directory, host, pod }: Pl
     const { exitStatus, stdout } = await callDaemon(socketPath, {
       plugin: 'cni-bridge',
       netns,
-      places: [...PLACES, pod.path].map(loadNative().identify),
+      places: [...PLACES, pod.path].map(identify),
       environment: {
         ...environment,
         CNI_COMMAND: command,

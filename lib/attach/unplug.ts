@@ -6,16 +6,17 @@ import type { Ports } from '../host/ports.ts'
 import { removeWire } from '../veth/pod-link.ts'
 import { forgetPodConnections, type MasqueradeRecord, unmasquerade } from './masquerade.ts'
 
-export interface Plugged {
+interface Plugged {
   readonly wire: Parameters<typeof removeWire>[1]
   readonly masquerade: readonly MasqueradeRecord[]
+  readonly failures: Failures
 }
 
 /** Both at once: the kernel takes its time for a wire. Connections after both: until then the pod makes new ones. */
 export async function unplug(
   ports: Ports,
   request: Request,
-  { wire, masquerade, failures }: Plugged & { failures: Failures },
+  { wire, masquerade, failures }: Plugged,
 ): Promise<void> {
   await Promise.all([
     failures.attempt(() => unmasquerade(ports, request, masquerade)),

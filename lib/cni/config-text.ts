@@ -12,6 +12,9 @@ export const MAX_CONFIG_LENGTH = 8 * 1024 * 1024
 /** Deepest nesting. Configs have about ten levels; V8's own recursion ends at some thousands. */
 const MAX_DEPTH = 500
 
+/** What runtimes put into a config for one pod: the text will not come again. */
+const OF_ONE_POD = ['prevResult', 'runtimeConfig']
+
 /** @throws CniError 6 when the text is not one JSON object of sane size */
 export function parseConfigText(text: string): Config {
   const known = knownConfig(text)
@@ -20,9 +23,6 @@ export function parseConfigText(text: string): Config {
   if (!OF_ONE_POD.some((key) => findField(config, key) !== undefined)) keepConfig(text, config)
   return config
 }
-
-/** What runtimes put into a config for one pod: the text will not come again. */
-const OF_ONE_POD = ['prevResult', 'runtimeConfig']
 
 function readConfig(text: string): Config {
   if (text.length > MAX_CONFIG_LENGTH) throw undecodable(`longer than ${MAX_CONFIG_LENGTH} characters`)

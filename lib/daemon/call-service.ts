@@ -11,7 +11,7 @@ import { stateDirOf } from '../host/state-dir.ts'
 import { callFields, type LogFields, lazyChild } from '../log/log.ts'
 import { CallQueue, type QueueState } from './call-queue.ts'
 import { CallWatch } from './call-watch.ts'
-import type { LoopStretches } from './loop-stretches.ts'
+import { type LoopStretches, roundMs } from './loop-stretches.ts'
 import { type CallMetrics, type FallbackReason, verbOf } from './metrics.ts'
 import { type Call, NOTHING, type Outcome, PLACES } from './protocol.ts'
 import type { Answer, Client, Service } from './server.ts'
@@ -202,11 +202,6 @@ export class CallService implements Service {
 
 function fieldsOf({ plugin, environment }: Call): LogFields {
   return { plugin, ...callFields(environment) }
-}
-
-/** Milliseconds, no finer than microseconds. */
-function roundMs(ms: number): number {
-  return Math.round(ms * 1000) / 1000
 }
 
 /** Why the caller must make the call itself: in a word, and for people. */

@@ -39,6 +39,8 @@ export class CallWatch {
   readonly #options: WatchOptions
   readonly #steps: (Wait | undefined)[] = []
   readonly #any = new Wait()
+  /** What the call took once it had begun; known when it is over. */
+  totalMs = 0
 
   constructor(options: WatchOptions) {
     this.#options = options
@@ -97,9 +99,6 @@ export class CallWatch {
   add(step: number, ms: number): void {
     this.#waitOf(step).spentMs += ms
   }
-
-  /** What the call took once it had begun. */
-  totalMs = 0
 
   /** @param totalMs  of it, what no port was waited for was our own code's */
   finish(totalMs: number): void {

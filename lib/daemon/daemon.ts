@@ -15,6 +15,7 @@ import { countOpenFiles, formatMetrics } from './metric-families.ts'
 import { CallMetrics } from './metrics.ts'
 import { type MetricsAddress, MetricsPort } from './metrics-port.ts'
 import { type PoolFigure, PoolFigures } from './pool-figures.ts'
+import { NOTHING } from './protocol.ts'
 import { type Recovery, recover } from './recover.ts'
 import { DaemonServer } from './server.ts'
 import { SpareMemory } from './spare-memory.ts'
@@ -35,6 +36,11 @@ export interface DaemonOptions {
   readonly metricsAddress?: MetricsAddress | undefined
   /** Called after each call, with what it did step by step. */
   readonly onSteps?: ((call: SteppedCall) => void) | undefined
+}
+
+/** As native/shim.c does. */
+export function identify(path: string): string {
+  return loadNative().identify(path) ?? NOTHING
 }
 
 export class Daemon {
@@ -71,7 +77,7 @@ export class Daemon {
       metrics: this.#metrics,
       stretches: this.#stretches,
       netns: readlinkSync('/proc/self/ns/net'),
-      identify: native.identify,
+      identify,
       stateDir,
       version,
       serveHttp,

@@ -97,18 +97,19 @@ export class LoopStretches {
 
   #describe({ holding, stepsMs }: Stretch, ms: number, workedMs: number): LongestStretch {
     const steps = STEPS.flatMap((step, i) =>
-      stepsMs[i] === undefined ? [] : [[step, round(stepsMs[i])] as const],
+      stepsMs[i] === undefined ? [] : [[step, roundMs(stepsMs[i])] as const],
     )
     return {
       ...holding,
-      ms: round(ms),
-      cpuMs: round(workedMs),
+      ms: roundMs(ms),
+      cpuMs: roundMs(workedMs),
       steps: Object.fromEntries(steps),
       at: new Date(this.#nowMs()).toISOString(),
     }
   }
 }
 
-function round(ms: number): number {
+/** Milliseconds, no finer than microseconds. */
+export function roundMs(ms: number): number {
   return Math.round(ms * 1000) / 1000
 }

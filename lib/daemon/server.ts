@@ -69,9 +69,7 @@ export class DaemonError extends Error {
   }
 }
 
-const MAX_CLIENTS = 2048
-const REQUEST_TIMEOUT_MS = 5_000
-const HEARTBEAT_MS = 1_000
+const DEFAULTS = { maxClients: 2048, requestTimeoutMs: 5_000, heartbeatMs: 1_000 }
 const LOCK_EX_NB = 2 | 4 // sys/file.h
 /** sizeof sun_path, less the NUL (unix(7)). */
 const MAX_PATH_BYTES = 107
@@ -80,7 +78,7 @@ const BACKLOG = 1024
 const WORKING = encodeFrame(KIND.working)
 
 export class DaemonServer {
-  readonly #options: ServerOptions
+  readonly #options: typeof DEFAULTS & ServerOptions
   readonly #service: Service
   readonly #sessions = new Map<number, Session>()
   /** Of these, those that were refused because there were too many: they have yet to read that. */
@@ -94,7 +92,7 @@ export class DaemonServer {
   #empty: PromiseWithResolvers<void> | undefined
 
   constructor(service: Service, options: ServerOptions) {
-    this.#options = options
+    this.#options = { ...DEFAULTS, ...options }
     this.#service = service
   }
 
@@ -119,7 +117,7 @@ export class DaemonServer {
 
   /** After `lock`. Makes the socket (0600); one that a dead daemon left is replaced. @throws DaemonError EPATH */
   listen(): void {
-    const { path, heartbeatMs = HEARTBEAT_MS, requestTimeoutMs = REQUEST_TIMEOUT_MS } = this.#options
+    const { path, heartbeatMs, requestTimeoutMs } = this.#options
     rmSync(path, { force: true })
     this.#stopListening = this.#bind(path)
     this.#timer = setInterval(() => this.#lookAround(), Math.min(heartbeatMs, requestTimeoutMs))
@@ -167,7 +165,7 @@ export class DaemonServer {
   }
 
   #accept(id: number): Session {
-    const { native, maxClients = MAX_CLIENTS, onClient } = this.#options
+    const { native, maxClients, onClient } = this.#options
     onClient?.()
     const isFull = this.clients - this.#turnedAway.size >= maxClients
     const session = new Session({
@@ -215,8 +213,7 @@ export class DaemonServer {
 
   /** The time for the request is that for the answer too: a server of HTTP that does not listen itself keeps no time. */
   #handToHttp(socket: Socket, bytes: Buffer): void {
-    const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = this.#options
-    const timer = setTimeout(() => socket.destroy(), requestTimeoutMs)
+    const timer = setTimeout(() => socket.destroy(), this.#options.requestTimeoutMs)
     this.#httpSockets.add(socket)
     socket.on('error', () => socket.destroy())
     socket.on('close', () => {
@@ -242,8 +239,7 @@ export class DaemonServer {
   }
 
   #lookAround(): void {
-    const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = this.#options
-    const latest = performance.now() - requestTimeoutMs
+    const latest = performance.now() - this.#options.requestTimeoutMs
     for (const session of [...this.#sessions.values()]) session.lookAround(latest)
   }
 }
@@ -275,11 +271,10 @@ interface Connection {
 
 class Session implements Client {
   readonly #connection: Connection
-  #state: 'asking' | 'served' | 'ending' | 'over' = 'asking'
+  #state: 'asking' | 'served' | 'ending' | 'gone' = 'asking'
   /** Of the state. */
   #since = performance.now()
   #bytes: Buffer | undefined
-  #isGone = false
   #gone: AbortController | undefined
 
   constructor(connection: Connection) {
@@ -287,21 +282,20 @@ class Session implements Client {
   }
 
   get isGone(): boolean {
-    return this.#isGone || (this.#state === 'served' && this.#connection.isGone())
+    return this.#state === 'gone' || (this.#state === 'served' && this.#connection.isGone())
   }
 
   get gone(): AbortSignal {
     if (this.#gone === undefined) {
       this.#gone = new AbortController()
-      if (this.#isGone) this.#gone.abort(GONE)
+      if (this.#state === 'gone') this.#gone.abort(GONE)
     }
     return this.#gone.signal
   }
 
   /** Its connection is over: it has closed its end, or has read all that there was for it. */
   leave(): void {
-    this.#state = 'over'
-    this.#isGone = true
+    this.#state = 'gone'
     this.#gone?.abort(GONE)
   }
 
@@ -343,10 +337,8 @@ class Session implements Client {
   #readAll(bytes: Buffer): void {
     const [first] = bytes
     // GET, HEAD
-    if (first === 0x47 || first === 0x48) {
-      this.#state = 'over'
-      this.#connection.serveHttp(bytes)
-    } else if (bytes.length >= HEADER_BYTES) this.#readFrame(bytes)
+    if (first === 0x47 || first === 0x48) this.#connection.serveHttp(bytes)
+    else if (bytes.length >= HEADER_BYTES) this.#readFrame(bytes)
   }
 
   #readFrame(bytes: Buffer): void {
@@ -366,7 +358,7 @@ class Session implements Client {
 
   /** What cannot be said to a client that is gone is nobody's loss. One that does not read is cut off in time. */
   #end(frame: Buffer): void {
-    if (this.#isGone) return
+    if (this.#state === 'gone') return
     const hasHeardAll = this.#state === 'served'
     this.#bytes = undefined
     this.#enter('ending')

@@ -25,6 +25,7 @@ import {
 import { basename, dirname, join } from 'node:path'
 
 import { loadNative } from '../native/native.ts'
+import { asNodeError } from '../native/node-error.ts'
 import { FileLock } from '../state/file-lock.ts'
 import { storeErrorOfErrno } from '../state/store-error.ts'
 import type { Owner, UpstreamFile, UpstreamLeases } from './upstream-leases.ts'
@@ -194,16 +195,15 @@ Where Podwire is gone: remove this file once none of its pods runs.
 `
 }
 
-const { S_IFDIR, S_IFMT, S_IFREG } = constants
+const { S_IFDIR, S_IFREG } = constants
 const NOTHING = 0
 
 /** What a link leads to, as upstream sees it. */
 function kindOf(path: string): number {
   try {
     return loadNative().kindOf(path)
-  } catch {
-    // Asked again, for the error as Node.js says it.
-    return (statSync(path, { throwIfNoEntry: false })?.mode ?? NOTHING) & S_IFMT
+  } catch (error) {
+    throw asNodeError(error as NodeJS.ErrnoException, path)
   }
 }
 

@@ -77,8 +77,8 @@ export interface Native {
   dropClient(client: number): void
   /** @returns a descriptor of the connection, for something else to go on with */
   takeClient(client: number): number
-  /** Device and inode of what is behind a path, in hex (`fd01:1f`); `-` for what cannot be looked at. */
-  identify(path: string): string
+  /** Device and inode of what is behind a path, in hex (`fd01:1f`); undefined for what cannot be looked at. */
+  identify(path: string): string | undefined
   /** The type of what a path leads to, of S_IFMT (node:fs has them as constants); 0 when nothing is there. */
   kindOf(path: string): number
   /** Whether the path leads to what is open. */

@@ -19,8 +19,6 @@ import { remedyFor, StoreError, storeErrorOfErrno } from './store-error.ts'
 
 const CHECKPOINT_PAGES = 128
 const PAGE_BYTES = 4096
-/** What `identify` says of a file that is not there. */
-const NOTHING = '-'
 const LOCK_TIMEOUT_MS = 20_000
 /** Only for those who do not know our lock: the sqlite3 shell, backups. */
 const BUSY_TIMEOUT_MS = 5_000
@@ -46,7 +44,7 @@ export class Database {
   readonly #lock: FileLock
   readonly #lockTimeoutMs: number
   #sqlite: DatabaseSync
-  #identity = ''
+  #identity: string | undefined
   #forgotten = false
   readonly #statements = new Map<string, StatementSync>()
 
@@ -88,14 +86,12 @@ export class Database {
   transaction<T>(work: (db: Database) => T, committed?: (result: T) => void): T {
     if (this.#sqlite.isOpen && this.#sqlite.isTransaction) throw new Error('transactions do not nest')
     return this.#locked(() => {
-      this.#reopenIfReplaced()
-      const result = this.#guard('write', () => {
-        this.#forgetEarlierBoots()
-        return this.#run('BEGIN IMMEDIATE', () => {
+      const result = this.#write(() =>
+        this.#run('BEGIN IMMEDIATE', () => {
           this.#refuseNewerSchema()
           return work(this)
-        })
-      })
+        }),
+      )
       committed?.(result)
       return result
     })
@@ -113,19 +109,17 @@ export class Database {
     return this.#guard('read', () => this.#run('BEGIN', () => work(this)))
   }
 
-  /** A statement that is a transaction by itself: as `transaction`, in three statements less. @returns how many rows were changed */
+  /** A transaction of one statement, which needs no other around it. @returns how many rows were changed. @throws StoreError */
   runAlone(sql: string, ...parameters: SQLInputValue[]): number {
-    return this.#locked(() => {
-      this.#reopenIfReplaced()
-      return this.#guard('write', () => {
-        this.#forgetEarlierBoots()
+    return this.#locked(() =>
+      this.#write(() => {
         this.#refuseNewerSchema()
         return this.run(sql, ...parameters)
-      })
-    })
+      }),
+    )
   }
 
-  /** As `read`, of one statement. */
+  /** As `read`, of one statement. @throws StoreError */
   findAlone<Row>(sql: string, ...parameters: SQLInputValue[]): Row | undefined {
     this.#reopenToRead()
     return this.#guard('read', () => this.find<Row>(sql, ...parameters))
@@ -166,6 +160,15 @@ export class Database {
     } finally {
       this.#lock.release()
     }
+  }
+
+  /** Under the lock. */
+  #write<T>(work: () => T): T {
+    this.#reopenIfReplaced()
+    return this.#guard('write', () => {
+      this.#forgetEarlierBoots()
+      return work()
+    })
   }
 
   #run<T>(begin: string, work: () => T): T {
@@ -290,7 +293,7 @@ export class Database {
   /** A file that was removed or replaced is read and written by nobody else: its rows would be ours alone. */
   #isReplaced(): boolean {
     const identity = loadNative().identify(this.path)
-    return identity !== this.#identity || identity === NOTHING
+    return identity === undefined || identity !== this.#identity
   }
 
   #reopenToRead(): void {

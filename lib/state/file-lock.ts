@@ -8,6 +8,7 @@ import { closeSync, fstatSync, ftruncateSync, readFileSync, writeSync } from 'no
 import { basename } from 'node:path'
 
 import { loadNative } from '../native/native.ts'
+import { asNodeError } from '../native/node-error.ts'
 import { openOwnFile } from './own-file.ts'
 import { remedyFor, StoreError, storeErrorOfErrno } from './store-error.ts'
 
@@ -74,12 +75,20 @@ export class FileLock {
 
   #lockInPlace(operation: number, timeoutMs: number): boolean {
     while (this.#flock(this.#fd, operation, timeoutMs)) {
-      if (loadNative().isSameFile(this.#fd, this.path)) return true
+      if (this.#isInPlace()) return true
       // Somebody removed the file: others lock a new one by now, and locks of the old one mean nothing.
       this.close()
       this.#fd = openOwnFile(this.path)
     }
     return false
+  }
+
+  #isInPlace(): boolean {
+    try {
+      return loadNative().isSameFile(this.#fd, this.path)
+    } catch (error) {
+      throw asNodeError(error as NodeJS.ErrnoException, this.path)
+    }
   }
 
   #lockedError(timeoutMs: number): StoreError {
