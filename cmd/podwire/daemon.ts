@@ -25,8 +25,8 @@ import { rehearse } from './rehearsal.ts'
  */
 export const THREADS = 16
 const DELETION_THREADS = 12
-/** More of them change little: V8 has compiled by then what a call needs. */
-const REHEARSED_PODS = 96
+/** More of them change little: V8 has compiled by then what a call needs (docs/adr/0024-rehearsal.md). */
+const REHEARSED_PODS = 200
 
 export interface DaemonCommand {
   /** Where the page of the node is served, if anywhere. */

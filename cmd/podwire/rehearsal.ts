@@ -33,6 +33,12 @@ export interface Rehearsal {
   readonly durationMs: number
 }
 
+/**
+ * So many come and go side by side, each in its own namespace: calls that come at once go by other ways than those that
+ * come alone, and one waits for the kernel while another is made. A real call waits for what these are about, no longer.
+ */
+const LANES = 4
+
 /** Where it is not, masquerading would load connection tracking. */
 const CONNTRACK = '/proc/sys/net/netfilter/nf_conntrack_count'
 
@@ -42,18 +48,23 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
   const directory = `${options.stateDir}/rehearsal`
   rmSync(directory, { recursive: true, force: true })
   mkdirSync(directory, { recursive: true, mode: 0o700 })
-  const [host, pod] = [Netns.create(), Netns.create()]
+  const host = Netns.create()
+  const lanes = Array.from({ length: LANES }, () => Netns.create())
   let pods = 0
   try {
-    const stage = await openStage(options, { directory, host, pod })
+    const stage = await openStage(options, { directory, host })
+    const followLane = async (pod: Netns) => {
+      while (pods < options.pods && !options.isStopped()) await stage.comeAndGo(pod, pods++)
+    }
     try {
-      for (; pods < options.pods && !options.isStopped(); pods++) await stage.comeAndGo(pods)
+      // The stage closes when all are through, whatever became of one.
+      for (const end of await Promise.allSettled(lanes.map(followLane)))
+        if (end.status === 'rejected') throw end.reason
     } finally {
       await stage.close()
     }
   } finally {
-    host.close()
-    pod.close()
+    for (const netns of [host, ...lanes]) netns.close()
     rmSync(directory, { recursive: true, force: true })
   }
   return { pods, durationMs: Math.round(performance.now() - beganAt) }
@@ -62,14 +73,13 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
 interface Place {
   readonly directory: string
   readonly host: Netns
-  readonly pod: Netns
 }
 
-async function openStage(options: RehearsalOptions, { directory, host, pod }: Place) {
+async function openStage(options: RehearsalOptions, { directory, host }: Place) {
   const { executable, version, plugins, findPlugin, idle } = options
   const environment = { PODWIRE_STATE_DIR: directory }
   // With one, each DEL would wait until the kernel has let go of the link before.
-  const background = { deletionThreads: 4, onConnectionsKept: () => undefined }
+  const background = { deletionThreads: LANES, onConnectionsKept: () => undefined }
   const ports = openPorts({ environment, executable, findPlugin, background, hostNetns: host })
   const socketPath = `${directory}/podwire.sock`
   const { daemon } = await Daemon.start({
@@ -83,7 +93,7 @@ async function openStage(options: RehearsalOptions, { directory, host, pod }: Pl
     listDataDirs: () => [],
   })
   const netns = readlinkSync('/proc/self/ns/net')
-  const call = async (command: 'ADD' | 'DEL', number: number) => {
+  const call = async (command: 'ADD' | 'DEL', pod: Netns, number: number) => {
     const containerId = `rehearsal-${number}`
     const { exitStatus, stdout } = await callDaemon(socketPath, {
       plugin: 'cni-bridge',
@@ -103,10 +113,10 @@ async function openStage(options: RehearsalOptions, { directory, host, pod }: Pl
     if (exitStatus !== 0) throw new Error(`${command}: ${stdout}`)
   }
   return {
-    async comeAndGo(number: number) {
+    async comeAndGo(pod: Netns, number: number) {
       for (const command of ['ADD', 'DEL'] as const) {
         await idle()
-        await call(command, number)
+        await call(command, pod, number)
       }
     },
     close: () => daemon.stop(),
