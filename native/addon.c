@@ -4,7 +4,7 @@
  *
  * setns(2), unshare(2), flock(2), F_OFD_SETLK of fcntl(2), setsockopt(2), send(2) and recv(2) on a netlink socket, _exit(2); and a
  * netlink conversation on a thread of its own, for what the kernel takes long to answer. open(2), statx(2), pread(2) where each call has some,
- * CLOCK_THREAD_CPUTIME_ID of clock_gettime(2), malloc_trim(3); V8's flags, and strings of it that are not copied. The daemon's
+ * CLOCK_THREAD_CPUTIME_ID of clock_gettime(2), malloc_trim(3); V8's strings that are not copied. The daemon's
  * clients are in clients.c.
  */
 #define _GNU_SOURCE
@@ -727,24 +727,6 @@ static napi_value addon_trim_memory(napi_env env, napi_callback_info info)
 	return promise;
 }
 
-/* V8's own, of the executable that loads this; absent from other runtimes than Node.js. */
-extern void v8_set_flags(const char *flags) __asm__("_ZN2v82V818SetFlagsFromStringEPKc") __attribute__((weak));
-
-/* setV8Flags(flags): node:v8 has it as well, and takes milliseconds to load. */
-static napi_value addon_set_v8_flags(napi_env env, napi_callback_info info)
-{
-	napi_value text;
-	size_t argc = 1, length;
-	char *flags;
-
-	napi_get_cb_info(env, info, &argc, &text, NULL, NULL);
-	flags = string_argument(env, text, &length);
-	if (flags && v8_set_flags)
-		v8_set_flags(flags);
-	free(flags);
-	return NULL;
-}
-
 /* Of Node-API 10, which Node.js 24 has; a module that asked for it as a whole would not load in Node.js 20. */
 extern napi_status node_api_create_external_string_latin1(napi_env env, char *text, size_t length,
 							  void (*finalize)(napi_env, void *, void *), void *hint,
@@ -826,7 +808,6 @@ NAPI_MODULE_INIT()
 		{ "readText", addon_read_text },
 		{ "threadCpuMs", addon_thread_cpu_ms },
 		{ "trimMemory", addon_trim_memory },
-		{ "setV8Flags", addon_set_v8_flags },
 		{ "textIn", addon_text_in },
 		{ "exit", addon_exit },
 		{ "abort", addon_abort },

@@ -17,7 +17,7 @@ import {
   type Packs,
 } from './bundle.ts'
 import { bundlePage } from './page.ts'
-import { buildExecutable, NODE_PACKAGE, START_FLAGS, START_OVER } from './sea.ts'
+import { buildExecutable, HEAP_FLAGS, NODE_PACKAGE } from './sea.ts'
 import { contentHash, runStep } from './step.ts'
 
 const WORK = 'dist/work'
@@ -80,12 +80,9 @@ function requireTools(): void {
   }
 }
 
-/** Of start.ts. */
-const START_PACK = 'native'
-
 /** A call's start is a budget: what an ADD or DEL of the usual plugins needs is read, and nothing else. */
 const PACKS: PackList = [
-  [START_PACK, /^lib\/native\//],
+  ['native', /^lib\/native\//], // start.ts needs it before all others
   [
     'attach',
     /^cmd\/podwire\/main\.ts$|^lib\/(cni\/skel|host\/open-ports)\.ts$|^cmd\/cni-bridge\/(add|del)\.ts$|^cmd\/ipam-host-local\/verbs\.ts$/,
@@ -113,9 +110,9 @@ async function compilePacks(packs: Packs['packs']): Promise<Record<string, strin
   for (const [pack, code] of Object.entries(packs)) {
     const [scriptFile, cacheFile] = [join(WORK, `${pack}.cjs`), join(WORK, `${pack}.cache`)]
     // V8 makes other bytes each time.
-    const inputs = [code, String(compile), process.version, ...START_FLAGS, START_OVER]
+    const inputs = [code, String(compile), process.version, ...HEAP_FLAGS]
     await runStep(WORK, { name: `compile ${pack}.cjs`, inputs, output: cacheFile }, () => {
-      const { script, cache } = compile(code, `${pack}.cjs`, { isStart: pack === START_PACK })
+      const { script, cache } = compile(code, `${pack}.cjs`)
       writeFileSync(scriptFile, script)
       writeFileSync(cacheFile, cache)
     })

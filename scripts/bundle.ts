@@ -7,7 +7,7 @@ import { setFlagsFromString } from 'node:v8'
 import { Script } from 'node:vm'
 import { type BuildOptions, build, type Metafile, type OutputFile, type Plugin } from 'esbuild'
 
-import { ALIGNMENT, START_FLAGS, START_OVER } from './sea.ts'
+import { ALIGNMENT, HEAP_FLAGS } from './sea.ts'
 
 export interface Bundle {
   readonly code: Uint8Array
@@ -46,7 +46,6 @@ const LATER = '__later'
 export function bundleStart(entry: string, version: string, modules: Packs['modules']): Promise<Bundle> {
   const define = {
     PODWIRE_MODULES: JSON.stringify(modules),
-    PODWIRE_START_OVER: JSON.stringify(START_OVER),
     PODWIRE_ALIGNMENT: JSON.stringify(ALIGNMENT),
     PODWIRE_LATER: JSON.stringify(LATER),
   }
@@ -186,17 +185,11 @@ function exportLater(code: Uint8Array): Uint8Array {
 /**
  * A script as a function of CommonJS, and what V8 compiles it to, every function of it: those that are compiled when
  * they are first called would otherwise cost a call a third of its time.
- *
- * @param isStart  it is read while V8 has the flags of the start
  */
-export function compile(
-  code: Uint8Array,
-  filename: string,
-  { isStart }: { isStart: boolean },
-): { script: Uint8Array; cache: Uint8Array } {
+export function compile(code: Uint8Array, filename: string): { script: Uint8Array; cache: Uint8Array } {
   const text = Buffer.from(code).toString('latin1')
   const source = `(function (exports, require, module, __dirname) {${text}\n})`
-  for (const flag of isStart ? START_FLAGS : [...START_FLAGS, START_OVER]) setFlagsFromString(flag)
+  for (const flag of HEAP_FLAGS) setFlagsFromString(flag)
   setFlagsFromString('--no-lazy')
   const compiled = new Script(source, { filename })
   setFlagsFromString('--lazy') // a cache is only taken by a V8 that has the flags it was made with

@@ -2,21 +2,27 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { findVariable } from './elf.ts'
+import { findPointers, findVariable } from './elf.ts'
 
 const SOURCE = `
 static int first = 41;
 int first_too = 42;
 static const char name[] = "first";
+int *const to_second[] = { 0, &first_too }, *to_first = &first;
 int main(void) { return first + first_too + name[0]; }`
 
 test('findVariable tells where the initial value of a variable lies', (t) => {
   const file = join(t.testdir(), 'program')
-  execFileSync('gcc', ['-O0', '-o', file, '-x', 'c', '-'], { input: SOURCE })
+  execFileSync('gcc', ['-O0', '-no-pie', '-o', file, '-x', 'c', '-'], { input: SOURCE })
   const program = readFileSync(file)
-  t.equal(program.readInt32LE(findVariable(program, 'first')), 41, 'of a static one')
-  t.equal(program.readInt32LE(findVariable(program, 'first_too')), 42)
-  t.equal(program.toString('latin1', findVariable(program, 'name')).slice(0, 6), 'first\0', 'of a constant')
+  t.equal(program.readInt32LE(findVariable(program, 'first').at), 41, 'of a static one')
+  t.equal(program.readInt32LE(findVariable(program, 'first_too').at), 42)
+  t.equal(
+    program.toString('latin1', findVariable(program, 'name').at).slice(0, 6),
+    'first\0',
+    'of a constant',
+  )
+  t.equal(findVariable(program, 'name').size, 6)
   t.throws(() => findVariable(program, 'irst'), { message: 'no variable "irst"' })
   t.throws(() => findVariable(program, 'second'), { message: 'no variable "second"' })
   execFileSync('strip', [file])
@@ -25,5 +31,20 @@ test('findVariable tells where the initial value of a variable lies', (t) => {
     { message: 'no variable "first"' },
     'nor in one without symbols',
   )
+  t.end()
+})
+
+test('findPointers tells where pointers into a variable lie', (t) => {
+  const file = join(t.testdir(), 'program')
+  execFileSync('gcc', ['-O0', '-no-pie', '-o', file, '-x', 'c', '-'], { input: SOURCE })
+  const program = readFileSync(file)
+  const [first, second, toFirst, toSecond] = ['first', 'first_too', 'to_first', 'to_second'].map((name) =>
+    findVariable(program, name),
+  )
+  t.ok(first && second && toFirst && toSecond)
+  t.strictSame(first && findPointers(program, first), [toFirst?.at])
+  t.strictSame(second && findPointers(program, second), [(toSecond?.at ?? 0) + 8])
+  const both = first && second && { ...first, size: second.address + second.size - first.address }
+  t.equal(both && findPointers(program, both).length, 2, 'of whatever size')
   t.end()
 })

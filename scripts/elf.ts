@@ -1,10 +1,22 @@
-// As much of ELF as it takes to find a variable of a program in its file (elf(5)); 64 bits, little-endian.
+// As much of ELF as it takes to find variables of a program in its file, and what points to them (elf(5)); 64 bits,
+// little-endian, of a program that is loaded where it was linked to be.
 
 const SECTION_HEADERS_AT = 0x28
 const SECTION_COUNT_AT = 0x3c
 const SECTION_HEADER_SIZE = 64
 const SYMBOL_SIZE = 24
+const SHT_PROGBITS = 1
 const SHT_SYMTAB = 2
+const POINTER_SIZE = 8
+
+/** In bytes. */
+export interface Variable {
+  /** Where it lies when the program runs. */
+  readonly address: number
+  readonly size: number
+  /** Where in the file its initial value lies. */
+  readonly at: number
+}
 
 interface Section {
   readonly type: number
@@ -18,25 +30,40 @@ interface Section {
 /**
  * @param file  with its symbols: before strip(1)
  * @param name  as the linker knows it
- * @returns where in the file its initial value lies, in bytes
  * @throws Error when there is no such variable
  */
-export function findVariable(file: Buffer, name: string): number {
+export function findVariable(file: Buffer, name: string): Variable {
   const sections = readSections(file)
+  const wanted = Buffer.from(`${name}\0`)
   for (const table of sections.filter(({ type }) => type === SHT_SYMTAB)) {
     const names = sections[table.link]
     if (names === undefined) continue
-    const wanted = Buffer.from(`\0${name}\0`)
-    const at = file.subarray(names.offset, names.offset + names.size).indexOf(wanted)
-    if (at < 0) continue
     for (let symbol = table.offset; symbol < table.offset + table.size; symbol += SYMBOL_SIZE) {
-      if (file.readUInt32LE(symbol) !== at + 1) continue
+      // A name may lie at the end of another's: the linker has each text once.
+      const nameAt = names.offset + file.readUInt32LE(symbol)
+      if (wanted.compare(file, nameAt, nameAt + wanted.length) !== 0) continue
       const section = sections[file.readUInt16LE(symbol + 6)]
-      if (section !== undefined)
-        return Number(file.readBigUInt64LE(symbol + 8)) - section.address + section.offset
+      if (section === undefined) continue
+      const address = Number(file.readBigUInt64LE(symbol + 8))
+      const size = Number(file.readBigUInt64LE(symbol + 16))
+      return { address, size, at: address - section.address + section.offset }
     }
   }
   throw new Error(`no variable "${name}"`)
+}
+
+/** @returns where in the file pointers to the variable lie, or into it */
+export function findPointers(file: Buffer, { address, size }: Variable): number[] {
+  const found: number[] = []
+  const data = readSections(file).filter(({ type, address }) => type === SHT_PROGBITS && address > 0)
+  for (const { offset, size: length } of data)
+    for (let at = offset; at + POINTER_SIZE <= offset + length; at += POINTER_SIZE) {
+      // Most of a program's words are no addresses of its own: the upper half tells it, and is read faster.
+      if (file.readUInt32LE(at + 4) !== 0) continue
+      const value = file.readUInt32LE(at)
+      if (value >= address && value < address + size) found.push(at)
+    }
+  return found
 }
 
 function readSections(file: Buffer): Section[] {

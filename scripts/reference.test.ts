@@ -10,13 +10,7 @@ import { DIRECTORY, referencePages } from './reference.ts'
 
 const PROJECT = resolve(import.meta.dirname, '..')
 /** Not of the environment: scripts/bundle.ts puts the values in. */
-const BUILT_IN = [
-  'PODWIRE_ALIGNMENT',
-  'PODWIRE_LATER',
-  'PODWIRE_MODULES',
-  'PODWIRE_START_OVER',
-  'PODWIRE_VERSION',
-]
+const BUILT_IN = ['PODWIRE_ALIGNMENT', 'PODWIRE_LATER', 'PODWIRE_MODULES', 'PODWIRE_VERSION']
 const BY_HAND = ['environment.md', 'errors.md', 'files.md']
 
 test('the reference is as `npm run reference` writes it', async (t) => {

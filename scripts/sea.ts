@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-import { findVariable } from './elf.ts'
+import { findPointers, findVariable, type Variable } from './elf.ts'
 import { contentHash, fileIdentity, runStep } from './step.ts'
 
 /** The npm package with the runtime that is built in, its headers included. */
@@ -15,16 +15,10 @@ const POSTJECT = 'node_modules/postject/dist/cli.js'
 const SENTINEL = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2'
 
 /**
- * What is young takes 2 MiB twice from the start, and never 16: a daemon that has served some thousand calls is 14 MiB
+ * V8's. What is young takes 2 MiB twice from the start, and never 16: a daemon that has served some thousand calls is 14 MiB
  * smaller, a process for one call collects garbage once less, and no call takes longer.
  */
-const HEAP_FLAGS = ['--min-semi-space-size=2', '--max-semi-space-size=2']
-
-/**
- * From the start until `START_OVER`. Without it V8 draws secrets for its hashes and computes anew all that are in its
- * snapshot: 10 of 33 ms that Node.js takes to start. What may be hashed is bounded (docs/adr/0011-start.md).
- */
-export const START_FLAGS: readonly string[] = ['--no-rehash-snapshot', ...HEAP_FLAGS]
+export const HEAP_FLAGS = ['--min-semi-space-size=2', '--max-semi-space-size=2']
 
 /**
  * Options of Node.js itself, not V8's: no thread that waits for SIGUSR1 to open a debugger, and one thread for V8's work
@@ -32,15 +26,23 @@ export const START_FLAGS: readonly string[] = ['--no-rehash-snapshot', ...HEAP_F
  */
 const NODE_OPTIONS = ['--disable-sigusr1', '--v8-pool-size=1']
 
-/** What start.ts sets when V8 has started. A code cache is only taken by a V8 that has the flags it was made with. */
-export const START_OVER = '--rehash-snapshot'
-
 /**
  * Node.js is built without NDEBUG, so each lock of V8's mutexes is looked at for deadlocks: a graph of all mutexes, which
  * takes a megabyte and a lock of its own (absl::DeadlockCheck). Its mode is a variable of the program: `kAbort` there,
  * `kIgnore` in a release build, and here.
  */
 export const DEADLOCK_DETECTION = ['_ZN4absl12_GLOBAL__N_124synch_deadlock_detectionE', 2, 0] as const
+
+/**
+ * Node.js 24 sets V8's flag `rehash_snapshot`, and V8 then draws secrets for its hashes and computes anew all that are in its
+ * snapshot: 10 of 33 ms that a start takes. What may be hashed is bounded (docs/adr/0011-start.md). To take the flag back in
+ * words would make other flags than those that all code caches of Node.js itself were made with. So in ours V8's table of
+ * flags, by which one is set, leads to a byte of its flags that is none: V8 knows that it is set, and finds it unset.
+ */
+export const SNAPSHOT_HASHES = {
+  flags: '_ZN2v88internal8v8_flagsE',
+  initial: '_ZN2v88internalL27FLAGDEFAULT_rehash_snapshotE',
+} as const
 
 export interface Executable {
   readonly output: string
@@ -59,7 +61,10 @@ export async function buildExecutable(work: string, executable: Executable): Pro
   const stripped = join(work, 'node')
   const node = join(NODE_PACKAGE, 'bin/node')
   mkdirSync(work, { recursive: true })
-  const nodeInputs = [fileIdentity(node), ...DEADLOCK_DETECTION.map(String)]
+  const nodeInputs = [
+    fileIdentity(node),
+    String([DEADLOCK_DETECTION, JSON.stringify(SNAPSHOT_HASHES), strip]),
+  ]
   await runStep(work, { name: 'strip node', inputs: nodeInputs, output: stripped }, () =>
     strip(node, stripped),
   )
@@ -79,6 +84,7 @@ export async function buildExecutable(work: string, executable: Executable): Pro
 function strip(node: string, output: string): void {
   const program = readFileSync(node)
   ignoreDeadlocks(program)
+  keepHashes(program)
   writeFileSync(`${output}.new`, program, { mode: 0o755 })
   execFileSync('strip', [`${output}.new`])
   renameSync(`${output}.new`, output)
@@ -87,7 +93,7 @@ function strip(node: string, output: string): void {
 /** @param program  Node.js, with its symbols */
 function ignoreDeadlocks(program: Buffer): void {
   const [variable, abort, ignore] = DEADLOCK_DETECTION
-  const at = findVariable(program, variable)
+  const { at } = findVariable(program, variable)
   const found = program.readInt32LE(at)
   if (found !== abort && found !== ignore)
     throw new Error(
@@ -95,6 +101,35 @@ function ignoreDeadlocks(program: Buffer): void {
     )
   program.writeInt32LE(ignore, at)
 }
+
+/** @param program  Node.js, with its symbols */
+function keepHashes(program: Buffer): void {
+  const { at, unused } = findSnapshotHashes(program)
+  program.writeBigUInt64LE(BigInt(unused), at)
+}
+
+/**
+ * Of a flag the table has: its name, where its value is, where its default is.
+ *
+ * @param program  Node.js, with its symbols
+ * @returns where in the file the table says where the value is, and a place for flags at which none is
+ * @throws Error when V8 has its flags in another way
+ */
+export function findSnapshotHashes(program: Buffer): { at: number; unused: number } {
+  const [flags, initial] = [SNAPSHOT_HASHES.flags, SNAPSHOT_HASHES.initial].map((name) =>
+    findVariable(program, name),
+  ) as [Variable, Variable]
+  const [entry = 0, ...more] = findPointers(program, initial)
+  const places = findPointers(program, flags)
+  const at = entry - POINTER_SIZE
+  const unused = flags.address + flags.size - POINTER_SIZE
+  const last = Math.max(...places.map((place) => program.readUInt32LE(place)))
+  const isKnown = more.length === 0 && places.includes(at) && last < unused - POINTER_SIZE
+  if (!isKnown) throw new Error(`the flags of V8 in Node.js ${process.version} are others: see ADR 11`)
+  return { at, unused }
+}
+
+const POINTER_SIZE = 8
 
 function inject(work: string, node: string, { output, script, assets, aligned = [] }: Executable): void {
   const id = contentHash(output).slice(0, 8)
@@ -114,7 +149,7 @@ function inject(work: string, node: string, { output, script, assets, aligned = 
   const framed = { ...assets, ...Object.fromEntries(frames.map(({ key, file }) => [key, file])) }
   writeFileSync(main, script)
   writeFileSync(config, JSON.stringify(seaConfig(main, blob, framed), null, 2))
-  run(process.execPath, [...START_FLAGS, '--experimental-sea-config', config])
+  run(process.execPath, [...HEAP_FLAGS, '--experimental-sea-config', config])
   mkdirSync(dirname(output), { recursive: true })
   const temporary = `${output}.new`
   rmSync(temporary, { force: true })
@@ -146,7 +181,7 @@ function seaConfig(main: string, output: string, assets: Readonly<Record<string,
     output,
     disableExperimentalSEAWarning: true,
     useCodeCache: true,
-    execArgv: [...START_FLAGS, ...NODE_OPTIONS],
+    execArgv: [...HEAP_FLAGS, ...NODE_OPTIONS],
     execArgvExtension: 'none', // a plugin runs as root in whatever environment: NODE_OPTIONS is not for it
     assets,
   }

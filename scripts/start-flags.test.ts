@@ -6,53 +6,64 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { test } from 'tap'
 import { findVariable } from './elf.ts'
-import { ALIGNMENT, DEADLOCK_DETECTION, NODE_PACKAGE, START_FLAGS, START_OVER } from './sea.ts'
+import {
+  ALIGNMENT,
+  DEADLOCK_DETECTION,
+  findSnapshotHashes,
+  HEAP_FLAGS,
+  NODE_PACKAGE,
+  SNAPSHOT_HASHES,
+} from './sea.ts'
 
 const BUILT = resolve(import.meta.dirname, '../dist')
-const [WORK, ADDON] = [join(BUILT, 'work'), join(BUILT, 'native/podwire.node')]
-const skip = existsSync(join(WORK, 'node')) ? false : 'dist/work is not there: npm run build'
-/** Of cmd/podwire/start.ts, and read while V8 has the flags of the start. */
-const START_PACK = 'native'
+const WORK = join(BUILT, 'work')
+const [OURS, THEIRS] = [join(WORK, 'node'), join(NODE_PACKAGE, 'bin/node')]
+const skip = existsSync(OURS) ? false : 'dist/work is not there: npm run build'
 
 /** What start.ts does, with a question to Node.js that it only answers with --expose-internals. */
 const PROGRAM = `
 const { readFileSync } = require('node:fs')
 const { Script } = require('node:vm')
 const { internalBinding } = require('internal/test/binding')
-const [packs, startOver] = JSON.parse(process.argv[1])
 const isTaken = (pack) => {
   const [source, cachedData] = ['cjs', 'cache'].map((end) => readFileSync(${JSON.stringify(WORK)} + '/' + pack + '.' + end))
   return new Script(source.toString('latin1'), { filename: pack + '.cjs', cachedData }).cachedDataRejected === false
 }
-const taken = packs.filter((pack) => pack === '${START_PACK}' && isTaken(pack))
-const addon = { exports: {} }
-process.dlopen(addon, ${JSON.stringify(ADDON)})
-if (startOver) addon.exports.setV8Flags(startOver)
 require('node:sqlite')
-const { compiledWithCache } = internalBinding('builtins').getCacheUsage()
-taken.push(...packs.filter((pack) => pack !== '${START_PACK}' && isTaken(pack)))
-console.log(JSON.stringify({ taken, builtin: [...compiledWithCache].includes('sqlite') }))`
+const { compiledWithCache, compiledWithoutCache } = internalBinding('builtins').getCacheUsage()
+const taken = JSON.parse(process.argv[1]).filter(isTaken)
+console.log(JSON.stringify({ taken, isSqlite: [...compiledWithCache].includes('sqlite'), compiled: [...compiledWithoutCache] }))`
 
 interface Taken {
   readonly taken: readonly string[]
-  readonly builtin: boolean
+  readonly isSqlite: boolean
+  /** Modules of Node.js. */
+  readonly compiled: readonly string[]
 }
 
-function start(packs: readonly string[], startOver: string | undefined): Taken {
-  const flags = [...START_FLAGS, '--expose-internals', '--no-warnings']
-  const words = JSON.stringify([packs, startOver])
-  const text = execFileSync(join(WORK, 'node'), [...flags, '--eval', PROGRAM, words], { encoding: 'utf8' })
-  return JSON.parse(text) as Taken
+function start(packs: readonly string[], flags: readonly string[] = []): Taken {
+  const words = [...HEAP_FLAGS, ...flags, '--expose-internals', '--no-warnings', '--eval', PROGRAM]
+  return JSON.parse(execFileSync(OURS, [...words, JSON.stringify(packs)], { encoding: 'utf8' })) as Taken
 }
 
-test('V8 takes every code cache when it is read', { skip }, async (t) => {
+test('V8 takes every code cache, of Node.js and of ours', { skip }, async (t) => {
   const files = readdirSync(WORK).filter((name) => name.endsWith('.cache'))
-  const others = files.map((name) => name.replace('.cache', '')).filter((name) => name !== START_PACK)
-  t.ok(others.length > 1)
-  const packs = [START_PACK, ...others]
-  t.strictSame(start(packs, START_OVER), { taken: packs, builtin: true })
-  const kept = { taken: [START_PACK], builtin: false }
-  t.strictSame(start(packs, undefined), kept, 'and no other with the flags of the start')
+  const packs = files.map((name) => name.replace('.cache', ''))
+  t.ok(packs.length > 1)
+  t.strictSame(start(packs), { taken: packs, isSqlite: true, compiled: [] })
+  t.match(start(packs, ['--no-rehash-snapshot']), { taken: [], isSqlite: false }, 'and none with other flags')
+})
+
+test('V8 finds the flag unset that Node.js sets, and keeps the hashes of its snapshot', { skip }, (t) => {
+  const original = readFileSync(THEIRS)
+  const { at, unused } = findSnapshotHashes(original)
+  const flags = findVariable(original, SNAPSHOT_HASHES.flags)
+  const place = Number(original.readBigUInt64LE(at))
+  t.equal(original[flags.at + place - flags.address], 0, 'as it is until it is set')
+  const ours = readFileSync(OURS)
+  t.equal(ours.readBigUInt64LE(at), BigInt(unused), 'it is set elsewhere')
+  t.equal(ours.readBigUInt64LE(flags.at + unused - flags.address), 0n, 'where nothing is')
+  t.end()
 })
 
 test('code caches lie in the executable where V8 need not copy them', { skip }, (t) => {
@@ -73,13 +84,9 @@ test('code caches lie in the executable where V8 need not copy them', { skip }, 
 
 test('V8 does not look for deadlocks of its mutexes', { skip }, (t) => {
   const [variable, abort, ignore] = DEADLOCK_DETECTION
-  const original = readFileSync(join(NODE_PACKAGE, 'bin/node'))
-  const at = findVariable(original, variable)
+  const original = readFileSync(THEIRS)
+  const { at } = findVariable(original, variable)
   t.equal(original.readInt32LE(at), abort, 'as Node.js has it')
-  t.equal(
-    readFileSync(join(WORK, 'node')).readInt32LE(at),
-    ignore,
-    'strip leaves what is before symbols where it was',
-  )
+  t.equal(readFileSync(OURS).readInt32LE(at), ignore, 'strip leaves what is before symbols where it was')
   t.end()
 })

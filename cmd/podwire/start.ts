@@ -15,19 +15,20 @@ import { version } from './version.ts'
 declare const PODWIRE_MODULES: Readonly<Record<string, readonly [pack: string, name: string]>>
 
 /** Put in by scripts/bundle.ts, from scripts/sea.ts. */
-declare const PODWIRE_START_OVER: string
 declare const PODWIRE_ALIGNMENT: number
 declare const PODWIRE_LATER: string
 
 const MODULE = 'module:'
 const FIRST_PACK = 'attach'
 
+let native: Native | undefined
+
 async function start(): Promise<void> {
   const name = basename(process.argv0)
   const plugin = findPlugin(name)
   const { CNI_COMMAND: command = '' } = process.env
   if (plugin === undefined || process.argv[2] === 'daemon' || (command !== '' && command !== 'VERSION')) {
-    endStart()
+    native = findNative()
     openPack(FIRST_PACK) // main.ts is in it, and begins
     return
   }
@@ -42,21 +43,15 @@ async function start(): Promise<void> {
   process.exit((await writeAll(1, stdout)) ? exitStatus : 1)
 }
 
-let native: Native | undefined
-
-/**
- * Takes back the flag with which V8 starts faster: the code caches of Node.js itself and those of the packs were made
- * without it, and are not taken with it. Where the addon cannot be loaded, what needs it says so later.
- */
-function endStart(): void {
+/** For packs that are not copied. Where it cannot be loaded, what needs it says so later. */
+function findNative(): Native | undefined {
   const { loadNative } = requireModule(
     'module:lib/native/native.ts',
   ) as typeof import('../../lib/native/native.ts')
   try {
-    native = loadNative()
-    native.setV8Flags(PODWIRE_START_OVER)
+    return loadNative()
   } catch {
-    // All is compiled, then.
+    return undefined
   }
 }
 
@@ -104,7 +99,7 @@ function openPack(pack: string): Namespace {
   return module.exports
 }
 
-/** Without a copy, once there is an addon. */
+/** Without a copy, if there is an addon. */
 function readText(asset: ArrayBuffer): string {
   return native?.textIn(asset) ?? Buffer.from(asset).toString('latin1')
 }

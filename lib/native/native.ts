@@ -91,8 +91,6 @@ export interface Native {
   threadCpuMs(): number
   /** Gives the kernel back what malloc(3) keeps free, on another thread. */
   trimMemory(): Promise<void>
-  /** As `setFlagsFromString` of node:v8, which takes milliseconds to load. */
-  setV8Flags(flags: string): void
   /** Latin-1, without a copy: as long as the text is used, nobody may write to the bytes. */
   textIn(bytes: ArrayBuffer): string
   /** _exit(2): no handlers, no flushing. */
