@@ -169,6 +169,9 @@ const HELPERS = [
   ],
 ] as const
 
+/** What esbuild makes of `import()` of a module in another pack: an object with a getter for each name, anew each time. */
+const IMPORTED = /__toESM\((require\("module:(?:cmd|lib)\/[^"]+"\))\)/g
+
 /**
  * A pack exports hundreds of names, each by a getter, of which a call needs few. So its namespaces only keep the functions
  * that tell the values; cmd/podwire/start.ts makes getters of them for who asks.
@@ -179,7 +182,7 @@ function exportLater(code: Uint8Array): Uint8Array {
     if (text.includes(`${name} = `) && !helper.test(text)) throw new Error(`esbuild's ${name} has changed`)
     text = text.replace(helper, () => replacement)
   }
-  return Buffer.from(text)
+  return Buffer.from(text.replace(IMPORTED, '$1'))
 }
 
 /**
