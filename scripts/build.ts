@@ -83,9 +83,10 @@ function requireTools(): void {
 /** A call's start is a budget: what an ADD or DEL of the usual plugins needs is read, and nothing else. */
 const PACKS: PackList = [
   ['native', /^lib\/native\//], // start.ts needs it before all others
+  ['version', /^lib\/cni\/skel\.ts$|^cmd\/podwire\/(registry|stdio|version)\.ts$/], // and nothing else for VERSION
   [
     'attach',
-    /^cmd\/podwire\/main\.ts$|^lib\/(cni\/skel|host\/open-ports)\.ts$|^cmd\/cni-bridge\/(add|del)\.ts$|^cmd\/ipam-host-local\/verbs\.ts$/,
+    /^cmd\/podwire\/main\.ts$|^lib\/host\/open-ports\.ts$|^cmd\/cni-bridge\/(add|del)\.ts$|^cmd\/ipam-host-local\/verbs\.ts$/,
   ],
   ['masquerade', /^lib\/nftables\/(nft-socket|podwire-table)\.ts$|^lib\/conntrack\//],
   ['bridge', /^cmd\/(cni-bridge|ipam-host-local)\/(?!reference)/],

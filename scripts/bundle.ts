@@ -29,27 +29,33 @@ const netlinkBinding: Plugin = {
   },
 }
 
-/** Leaves out what is loaded later: the start script never gets there. */
-const withoutDynamicImports: Plugin = {
-  name: 'without-dynamic-imports',
-  setup({ onResolve }) {
-    onResolve({ filter: /^\./ }, ({ kind, path }) =>
-      kind === 'dynamic-import' ? { path, external: true } : undefined,
-    )
-  },
-}
-
 /** Property of a namespace: name → function that tells its value. */
 const LATER = '__later'
 
-/** The script that runs first, with the places of all modules; see cmd/podwire/start.ts. */
-export function bundleStart(entry: string, version: string, modules: Packs['modules']): Promise<Bundle> {
-  const define = {
-    PODWIRE_MODULES: JSON.stringify(modules),
-    PODWIRE_ALIGNMENT: JSON.stringify(ALIGNMENT),
-    PODWIRE_LATER: JSON.stringify(LATER),
-  }
-  return bundle(entry, version, { plugins: [withoutDynamicImports], define })
+/**
+ * The script that runs first, with the places of all modules; see cmd/podwire/start.ts.
+ *
+ * @param entry  file below the project's root, which is the working directory
+ * @param version  of Podwire; replaces PODWIRE_VERSION in the source
+ */
+export async function bundleStart(
+  entry: string,
+  version: string,
+  modules: Packs['modules'],
+): Promise<Bundle> {
+  const common = options(entry, version)
+  const { outputFiles, metafile } = await build({
+    ...common,
+    outfile: 'podwire.cjs',
+    format: 'cjs', // the main of a single executable is CommonJS
+    define: {
+      ...common.define,
+      PODWIRE_MODULES: JSON.stringify(modules),
+      PODWIRE_ALIGNMENT: JSON.stringify(ALIGNMENT),
+      PODWIRE_LATER: JSON.stringify(LATER),
+    },
+  })
+  return { code: outputOf(outputFiles, entry), metafile }
 }
 
 /** Scripts of which each is a part of the product; one that is not needed is not read. */
@@ -201,28 +207,6 @@ export function compile(code: Uint8Array, filename: string): { script: Uint8Arra
     throw new Error(`compile "${filename}": V8 rejects its own code cache`)
   }
   return { script: Buffer.from(source, 'latin1'), cache }
-}
-
-/**
- * @param entry  file below the project's root, which is the working directory
- * @param version  of Podwire; replaces PODWIRE_VERSION in the source
- * @param define  more of what is replaced
- */
-export async function bundle(
-  entry: string,
-  version: string,
-  { plugins = [], define = {} }: Pick<BuildOptions, 'plugins' | 'define'> = {},
-): Promise<Bundle> {
-  const common = options(entry, version)
-  const { outputFiles, metafile } = await build({
-    ...common,
-    outfile: 'podwire.cjs',
-    format: 'cjs', // the main of a single executable is CommonJS; a dynamic import becomes a lazy call
-    supported: { 'dynamic-import': false },
-    define: { ...common.define, ...define },
-    plugins: [...common.plugins, ...plugins],
-  })
-  return { code: outputOf(outputFiles, entry), metafile }
 }
 
 function outputOf([output]: readonly OutputFile[], entry: string): Uint8Array {

@@ -61,10 +61,8 @@ export async function buildExecutable(work: string, executable: Executable): Pro
   const stripped = join(work, 'node')
   const node = join(NODE_PACKAGE, 'bin/node')
   mkdirSync(work, { recursive: true })
-  const nodeInputs = [
-    fileIdentity(node),
-    String([DEADLOCK_DETECTION, JSON.stringify(SNAPSHOT_HASHES), strip]),
-  ]
+  const how = [strip, ignoreDeadlocks, keepHashes, findSnapshotHashes].map(String)
+  const nodeInputs = [fileIdentity(node), JSON.stringify([DEADLOCK_DETECTION, SNAPSHOT_HASHES]), ...how]
   await runStep(work, { name: 'strip node', inputs: nodeInputs, output: stripped }, () =>
     strip(node, stripped),
   )

@@ -1,15 +1,11 @@
-// The script that Node.js runs in the executable: the smallest part of Podwire. VERSION and the about text are
-// answered from here; all else is in packs, scripts that are loaded with their machine code cached when something of
-// them is needed (scripts/bundle.ts makes them; from source, main.ts is all there is).
+// The script that Node.js runs in the executable: it loads the others. They are in packs, scripts that are loaded with their
+// machine code cached when something of them is needed (scripts/bundle.ts makes them; from source, main.ts is all there
+// is). For VERSION and the about text that is one small pack.
 
 import { basename } from 'node:path'
 import { getRawAsset } from 'node:sea'
 import { Script } from 'node:vm'
-import { invoke } from '../../lib/cni/skel.ts'
 import type { Native } from '../../lib/native/native.ts'
-import { findPlugin } from './registry.ts'
-import { writeAll } from './stdio.ts'
-import { version } from './version.ts'
 
 /** Put in by scripts/bundle.ts: of each module that is asked for by name its pack, and its name in there. */
 declare const PODWIRE_MODULES: Readonly<Record<string, readonly [pack: string, name: string]>>
@@ -24,21 +20,25 @@ const FIRST_PACK = 'attach'
 let native: Native | undefined
 
 async function start(): Promise<void> {
+  const { CNI_COMMAND: command = '' } = process.env
+  const asksNothing = process.argv[2] !== 'daemon' && (command === '' || command === 'VERSION')
+  if (asksNothing && (await introduce(command))) return
+  native = findNative()
+  openPack(FIRST_PACK) // main.ts is in it, and begins
+}
+
+/** @returns false when no plugin has this name */
+async function introduce(command: string): Promise<boolean> {
+  const { findPlugin } = requireModule('module:cmd/podwire/registry.ts') as typeof import('./registry.ts')
   const name = basename(process.argv0)
   const plugin = findPlugin(name)
-  const { CNI_COMMAND: command = '' } = process.env
-  if (plugin === undefined || process.argv[2] === 'daemon' || (command !== '' && command !== 'VERSION')) {
-    native = findNative()
-    openPack(FIRST_PACK) // main.ts is in it, and begins
-    return
-  }
+  if (plugin === undefined) return false
+  const { invoke } = requireModule('module:lib/cni/skel.ts') as typeof import('../../lib/cni/skel.ts')
+  const { writeAll } = requireModule('module:cmd/podwire/stdio.ts') as typeof import('./stdio.ts')
+  const { version } = requireModule('module:cmd/podwire/version.ts') as typeof import('./version.ts')
   const nothing = () => Promise.reject(new Error(`${command} opens nothing`))
-  const { stdout, stderr, exitStatus } = await invoke(
-    plugin,
-    nothing,
-    { environment: process.env, readStdin: () => '' },
-    { version, name },
-  )
+  const invocation = { environment: process.env, readStdin: () => '' }
+  const { stdout, stderr, exitStatus } = await invoke(plugin, nothing, invocation, { version, name })
   await writeAll(2, stderr)
   process.exit((await writeAll(1, stdout)) ? exitStatus : 1)
 }
