@@ -131,10 +131,14 @@ export function selected<T>(
   sibling: string,
   forms: () => Readonly<Record<string, AttributeForm<unknown>>>,
 ): AttributeForm<T> {
+  let known: ReturnType<typeof forms> | undefined
   return {
     name: 'selected',
     nested: true,
-    select: (siblings) => forms()[String(siblings[sibling])],
+    select(siblings) {
+      known ??= forms()
+      return known[String(siblings[sibling])]
+    },
     write() {
       throw new RangeError(`no form for this ${sibling}`)
     },
