@@ -58,10 +58,10 @@ async function main(): Promise<void> {
   const { packs, modules, metafiles } = await bundleProduct()
   const page = await bundlePage()
   writeFileSync(DEPENDENCIES, describeDependencies([...metafiles, page.metafile]))
-  const start = await bundleStart('cmd/podwire/start.ts', productVersion(), modules)
+  const start = await bundleStart('cmd/podwire/start.ts', modules)
   const assets = { ...addonAssets(), ...(await compilePacks(packs)), ...writePage(page.asset) }
   const aligned = Object.keys(assets).filter((key) => key.endsWith('.cache'))
-  await buildExecutable(WORK, { output: EXECUTABLE, script: start.code, assets, aligned })
+  await buildExecutable(WORK, { output: EXECUTABLE, script: start, assets, aligned })
   for (const name of PLUGIN_NAMES) link(name)
 }
 

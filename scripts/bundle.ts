@@ -36,31 +36,28 @@ const LATER = '__later'
  * The script that runs first, with the places of all modules; see cmd/podwire/start.ts.
  *
  * @param entry  file below the project's root, which is the working directory
- * @param version  of Podwire; replaces PODWIRE_VERSION in the source
+ * @throws Error when it asks for a module that no pack has by its name
  */
-export async function bundleStart(
-  entry: string,
-  version: string,
-  modules: Packs['modules'],
-): Promise<Bundle> {
-  const common = options(entry, version)
-  const { outputFiles, metafile } = await build({
-    ...common,
-    outfile: 'podwire.cjs',
-    format: 'cjs', // the main of a single executable is CommonJS
-    define: {
-      ...common.define,
-      PODWIRE_MODULES: JSON.stringify(modules),
-      PODWIRE_ALIGNMENT: JSON.stringify(ALIGNMENT),
-      PODWIRE_LATER: JSON.stringify(LATER),
-    },
+export async function bundleStart(entry: string, modules: Packs['modules']): Promise<Uint8Array> {
+  const common = options(entry, {
+    PODWIRE_MODULES: JSON.stringify(modules),
+    PODWIRE_ALIGNMENT: JSON.stringify(ALIGNMENT),
+    PODWIRE_LATER: JSON.stringify(LATER),
   })
-  return { code: outputOf(outputFiles, entry), metafile }
+  // The main of a single executable is CommonJS.
+  const { outputFiles } = await build({ ...common, outfile: 'podwire.cjs', format: 'cjs' })
+  const code = outputOf(outputFiles, entry)
+  for (const [, path = ''] of Buffer.from(code).toString().matchAll(ASKED))
+    if (modules[path] === undefined) throw new Error(`"${entry}" asks for "${path}", and no pack has it`)
+  return code
 }
+
+/** In the words of cmd/podwire/start.ts. */
+const ASKED = /requireModule\(\s*"module:([^"]+)"/g
 
 /** Scripts of which each is a part of the product; one that is not needed is not read. */
 export interface Packs {
-  /** Pack → CommonJS, whose exports are the modules' namespaces that others import, by `moduleNames`. */
+  /** Pack → CommonJS, whose exports are the modules' namespaces that others import, by `modules`. */
   readonly packs: Readonly<Record<string, Uint8Array>>
   /** Module → where it is found: its pack, and its name among the pack's exports. */
   readonly modules: Readonly<Record<string, readonly [pack: string, name: string]>>
@@ -75,7 +72,8 @@ export type PackList = readonly (readonly [pack: string, modules: RegExp])[]
 
 /** All that `entry` reaches, in packs. What is loaded later (`import()`) is found by the loader in cmd/podwire/start.ts. */
 export async function bundlePacks(entry: string, version: string, list: PackList): Promise<Packs> {
-  const graph = (await build({ ...options(entry, version), outfile: 'podwire.js', format: 'esm' })).metafile
+  const graph = (await build({ ...options(entry, ofVersion(version)), outfile: 'podwire.js', format: 'esm' }))
+    .metafile
   const packOf = assignPacks(graph, list)
   const packs: Record<string, Uint8Array> = {}
   const modules: Record<string, readonly [string, string]> = {}
@@ -149,7 +147,7 @@ async function bundlePack(
   }
   const last = isInside(entry) ? [`import './${entry}'`] : [] // it begins to run when it is evaluated
   const contents = [...shared.map((path, i) => `export * as m${i} from './${path}'`), ...last].join('\n')
-  const { entryPoints: _, plugins, ...common } = options(entry, version)
+  const { entryPoints: _, plugins, ...common } = options(entry, ofVersion(version))
   const { outputFiles, metafile } = await build({
     ...common,
     stdin: { contents, resolveDir: process.cwd(), sourcefile: 'pack.ts', loader: 'ts' },
@@ -177,6 +175,7 @@ const HELPERS = [
 
 /** What esbuild makes of `import()` of a module in another pack: an object with a getter for each name, anew each time. */
 const IMPORTED = /__toESM\((require\("module:(?:cmd|lib)\/[^"]+"\))\)/g
+const IMPORTED_OTHERWISE = /__toESM\(\s*require\(\s*"module:(?:cmd|lib)/
 
 /**
  * A pack exports hundreds of names, each by a getter, of which a call needs few. So its namespaces only keep the functions
@@ -188,7 +187,9 @@ function exportLater(code: Uint8Array): Uint8Array {
     if (text.includes(`${name} = `) && !helper.test(text)) throw new Error(`esbuild's ${name} has changed`)
     text = text.replace(helper, () => replacement)
   }
-  return Buffer.from(text.replace(IMPORTED, '$1'))
+  text = text.replace(IMPORTED, '$1')
+  if (IMPORTED_OTHERWISE.test(text)) throw new Error('esbuild has another form for import()')
+  return Buffer.from(text)
 }
 
 /**
@@ -214,7 +215,12 @@ function outputOf([output]: readonly OutputFile[], entry: string): Uint8Array {
   return output.contents
 }
 
-function options(entry: string, version: string) {
+function ofVersion(version: string): Readonly<Record<string, string>> {
+  return { PODWIRE_VERSION: JSON.stringify(version) }
+}
+
+/** @param define  what stands in the place of names */
+function options(entry: string, define: Readonly<Record<string, string>>) {
   return {
     entryPoints: [entry],
     bundle: true,
@@ -227,7 +233,7 @@ function options(entry: string, version: string) {
     legalComments: 'none',
     define: {
       'import.meta.dirname': '"/"', // only used from source
-      PODWIRE_VERSION: JSON.stringify(version),
+      ...define,
     },
     plugins: [netlinkBinding],
     logLevel: 'warning',

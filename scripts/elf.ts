@@ -1,13 +1,15 @@
 // As much of ELF as it takes to find variables of a program in its file, and what points to them (elf(5)); 64 bits,
 // little-endian, of a program that is loaded where it was linked to be.
 
+const TYPE_AT = 0x10
+const ET_EXEC = 2
 const SECTION_HEADERS_AT = 0x28
 const SECTION_COUNT_AT = 0x3c
 const SECTION_HEADER_SIZE = 64
 const SYMBOL_SIZE = 24
 const SHT_PROGBITS = 1
 const SHT_SYMTAB = 2
-const POINTER_SIZE = 8
+export const POINTER_SIZE = 8
 
 /** In bytes. */
 export interface Variable {
@@ -52,8 +54,12 @@ export function findVariable(file: Buffer, name: string): Variable {
   throw new Error(`no variable "${name}"`)
 }
 
-/** @returns where in the file pointers to the variable lie, or into it */
+/**
+ * @returns where in the file pointers to the variable lie, or into it: 4 bytes of address, and 4 zeros
+ * @throws Error when the program is loaded anywhere (PIE): its pointers are not what they are in the file
+ */
 export function findPointers(file: Buffer, { address, size }: Variable): number[] {
+  if (file.readUInt16LE(TYPE_AT) !== ET_EXEC) throw new Error('a program that is loaded anywhere')
   const found: number[] = []
   const data = readSections(file).filter(({ type, address }) => type === SHT_PROGBITS && address > 0)
   for (const { offset, size: length } of data)

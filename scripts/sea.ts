@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-import { findPointers, findVariable, type Variable } from './elf.ts'
+import { findPointers, findVariable, POINTER_SIZE } from './elf.ts'
 import { contentHash, fileIdentity, runStep } from './step.ts'
 
 /** The npm package with the runtime that is built in, its headers included. */
@@ -36,8 +36,9 @@ export const DEADLOCK_DETECTION = ['_ZN4absl12_GLOBAL__N_124synch_deadlock_detec
 /**
  * Node.js 24 sets V8's flag `rehash_snapshot`, and V8 then draws secrets for its hashes and computes anew all that are in its
  * snapshot: 10 of 33 ms that a start takes. What may be hashed is bounded (docs/adr/0011-start.md). To take the flag back in
- * words would make other flags than those that all code caches of Node.js itself were made with. So in ours V8's table of
- * flags, by which one is set, leads to a byte of its flags that is none: V8 knows that it is set, and finds it unset.
+ * words would make other flags than those that all code caches of Node.js itself were made with. V8 sets a flag, and asks
+ * which are set, by a table that has the address of each flag's value; it heeds a flag by reading its value. So in ours the
+ * table has another address for this one, of bytes behind the flags: it counts as set, and is never seen to be.
  */
 export const SNAPSHOT_HASHES = {
   flags: '_ZN2v88internal8v8_flagsE',
@@ -61,7 +62,7 @@ export async function buildExecutable(work: string, executable: Executable): Pro
   const stripped = join(work, 'node')
   const node = join(NODE_PACKAGE, 'bin/node')
   mkdirSync(work, { recursive: true })
-  const how = [strip, ignoreDeadlocks, keepHashes, findSnapshotHashes].map(String)
+  const how = [strip, ignoreDeadlocks, keepHashes, findSnapshotHashes, findVariable, findPointers].map(String)
   const nodeInputs = [fileIdentity(node), JSON.stringify([DEADLOCK_DETECTION, SNAPSHOT_HASHES]), ...how]
   await runStep(work, { name: 'strip node', inputs: nodeInputs, output: stripped }, () =>
     strip(node, stripped),
@@ -102,32 +103,32 @@ function ignoreDeadlocks(program: Buffer): void {
 
 /** @param program  Node.js, with its symbols */
 function keepHashes(program: Buffer): void {
-  const { at, unused } = findSnapshotHashes(program)
-  program.writeBigUInt64LE(BigInt(unused), at)
+  const { pointerAt, unused } = findSnapshotHashes(program)
+  program.writeBigUInt64LE(BigInt(unused), pointerAt)
 }
 
 /**
- * Of a flag the table has: its name, where its value is, where its default is.
+ * Looks for the flag in V8's table. Of each flag that has: its name, the address of its value, the address of its default.
  *
  * @param program  Node.js, with its symbols
- * @returns where in the file the table says where the value is, and a place for flags at which none is
- * @throws Error when V8 has its flags in another way
+ * @returns where in the file the address of the value is, and an address behind all values
+ * @throws Error when V8 has its flags in another way, or the flag is set from the start
  */
-export function findSnapshotHashes(program: Buffer): { at: number; unused: number } {
-  const [flags, initial] = [SNAPSHOT_HASHES.flags, SNAPSHOT_HASHES.initial].map((name) =>
-    findVariable(program, name),
-  ) as [Variable, Variable]
-  const [entry = 0, ...more] = findPointers(program, initial)
+export function findSnapshotHashes(program: Buffer): { pointerAt: number; unused: number } {
+  const flags = findVariable(program, SNAPSHOT_HASHES.flags)
+  const initial = findVariable(program, SNAPSHOT_HASHES.initial)
+  const [defaultAt = 0, ...more] = findPointers(program, initial)
   const places = findPointers(program, flags)
-  const at = entry - POINTER_SIZE
+  const addresses = places.map((at) => program.readUInt32LE(at))
+  const pointerAt = defaultAt - POINTER_SIZE
+  const value = addresses[places.indexOf(pointerAt)]
   const unused = flags.address + flags.size - POINTER_SIZE
-  const last = Math.max(...places.map((place) => program.readUInt32LE(place)))
-  const isKnown = more.length === 0 && places.includes(at) && last < unused - POINTER_SIZE
-  if (!isKnown) throw new Error(`the flags of V8 in Node.js ${process.version} are others: see ADR 11`)
-  return { at, unused }
+  const isKnown = more.length === 0 && value !== undefined && Math.max(...addresses) < unused - POINTER_SIZE
+  const isUnset = value !== undefined && program[flags.at + value - flags.address] === 0
+  if (!isKnown || !isUnset)
+    throw new Error(`the flags of V8 in Node.js ${process.version} are others: see ADR 11`)
+  return { pointerAt, unused }
 }
-
-const POINTER_SIZE = 8
 
 function inject(work: string, node: string, { output, script, assets, aligned = [] }: Executable): void {
   const id = contentHash(output).slice(0, 8)

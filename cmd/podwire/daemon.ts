@@ -25,7 +25,7 @@ import { rehearse } from './rehearsal.ts'
  */
 export const THREADS = 16
 const DELETION_THREADS = 12
-/** More of them change little: V8 has compiled by then what a call needs (docs/adr/0024-rehearsal.md). */
+/** With more of them calls are a little faster still, and the daemon larger than 100 MiB (docs/adr/0024-rehearsal.md). */
 const REHEARSED_PODS = 200
 
 export interface DaemonCommand {
@@ -95,7 +95,7 @@ async function rehearsing(
 ): Promise<void> {
   if (!command.rehearses) return
   let isStopped = false
-  void command.stopped.then(() => {
+  const stopped = command.stopped.then(() => {
     isStopped = true
   })
   try {
@@ -104,7 +104,7 @@ async function rehearsing(
         ...(await rehearse({
           ...command,
           pods: REHEARSED_PODS,
-          idle: () => daemon.idle,
+          idle: () => Promise.race([daemon.idle, stopped]),
           isStopped: () => isStopped,
         })),
       },

@@ -1,7 +1,7 @@
 // A rehearsal in this process: pods come and go on the kernel, and nothing tells of them then.
 
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -18,7 +18,7 @@ function optionsOf(t: Test): RehearsalOptions {
     version: '0.0.0',
     plugins: PLUGINS,
     findPlugin,
-    pods: 4,
+    pods: 10, // more than there are lanes
     idle: async () => undefined,
     isStopped: () => false,
   }
@@ -42,7 +42,7 @@ test('a rehearsal leaves nothing behind', async (t) => {
   const options = optionsOf(t)
   await rehearse({ ...options, pods: 0 }) // what a process opens once
   const before = { links: links(), files: openFiles() }
-  t.match(await rehearse(options), { pods: 4 })
+  t.match(await rehearse(options), { pods: 10 })
   while (openFiles() > before.files) await nextTurn() // deleted links are let go of a moment later
   t.strictSame({ links: links(), files: openFiles() }, before)
   t.strictSame(readdirSync(options.stateDir), [])
@@ -60,11 +60,31 @@ test('a rehearsal takes the place of one that was killed', async (t) => {
 })
 
 test('a rehearsal ends when the daemon stops, and lets calls go first', async (t) => {
-  const { promise: idle, resolve } = Promise.withResolvers<void>()
+  const [asked, idle] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   let isStopped = false
-  const rehearsal = rehearse({ ...optionsOf(t), idle: () => idle, isStopped: () => isStopped })
-  await nextTurn()
+  const options = {
+    ...optionsOf(t),
+    pods: 40,
+    idle() {
+      asked.resolve()
+      return idle.promise
+    },
+    isStopped: () => isStopped,
+  }
+  const rehearsal = rehearse(options)
+  await asked.promise
+  for (let turn = 0; turn < 100; turn++) await nextTurn() // an ADD takes fewer
+  t.notOk(existsSync(`${options.stateDir}/rehearsal/networks`), 'nothing is attached while calls run')
   isStopped = true
-  resolve()
-  t.match(await rehearsal, { pods: /^[0-4]$/ }, 'what had begun')
+  idle.resolve()
+  t.match(await rehearsal, { pods: 4 }, 'those that had begun')
+})
+
+test('a rehearsal ends with its first failure', async (t) => {
+  let asked = 0
+  const failing = (name: string) => (name === 'cni-bridge' && ++asked === 20 ? undefined : findPlugin(name))
+  const options = { ...optionsOf(t), pods: 100, findPlugin: failing }
+  await t.rejects(rehearse(options), { message: /no plugin is called/ })
+  t.ok(asked < 60, `${asked} calls`)
+  t.strictSame(readdirSync(options.stateDir), [])
 })

@@ -34,8 +34,8 @@ export interface Rehearsal {
 }
 
 /**
- * So many come and go side by side, each in its own namespace: calls that come at once go by other ways than those that
- * come alone, and one waits for the kernel while another is made. A real call waits for what these are about, no longer.
+ * So many come and go side by side, each in its own namespace: one waits for the kernel while another is made. A real call
+ * waits for what these are about, no longer.
  */
 const LANES = 4
 
@@ -48,23 +48,30 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
   const directory = `${options.stateDir}/rehearsal`
   rmSync(directory, { recursive: true, force: true })
   mkdirSync(directory, { recursive: true, mode: 0o700 })
-  const host = Netns.create()
-  const lanes = Array.from({ length: LANES }, () => Netns.create())
+  const namespaces: Netns[] = []
+  const makeNamespace = () => {
+    const netns = Netns.create()
+    namespaces.push(netns)
+    return netns
+  }
   let pods = 0
   try {
-    const stage = await openStage(options, { directory, host })
+    const stage = await openStage(options, { directory, host: makeNamespace() })
+    const failures: unknown[] = []
     const followLane = async (pod: Netns) => {
-      while (pods < options.pods && !options.isStopped()) await stage.comeAndGo(pod, pods++)
+      while (pods < options.pods && failures.length === 0 && !options.isStopped())
+        await stage.comeAndGo(pod, pods++)
     }
     try {
+      const lanes = Array.from({ length: LANES }, makeNamespace)
       // The stage closes when all are through, whatever became of one.
-      for (const end of await Promise.allSettled(lanes.map(followLane)))
-        if (end.status === 'rejected') throw end.reason
+      await Promise.all(lanes.map((pod) => followLane(pod).catch((error) => failures.push(error))))
+      if (failures.length > 0) throw failures[0]
     } finally {
       await stage.close()
     }
   } finally {
-    for (const netns of [host, ...lanes]) netns.close()
+    for (const netns of namespaces) netns.close()
     rmSync(directory, { recursive: true, force: true })
   }
   return { pods, durationMs: Math.round(performance.now() - beganAt) }
@@ -78,8 +85,8 @@ interface Place {
 async function openStage(options: RehearsalOptions, { directory, host }: Place) {
   const { executable, version, plugins, findPlugin, idle } = options
   const environment = { PODWIRE_STATE_DIR: directory }
-  // With one, each DEL would wait until the kernel has let go of the link before.
-  const background = { deletionThreads: LANES, onConnectionsKept: () => undefined }
+  // With one, each DEL would wait until the kernel has let go of the link before. With the daemon's own, fewer than libuv has.
+  const background = { deletionThreads: LANES - 1, onConnectionsKept: () => undefined }
   const ports = openPorts({ environment, executable, findPlugin, background, hostNetns: host })
   const socketPath = `${directory}/podwire.sock`
   const { daemon } = await Daemon.start({

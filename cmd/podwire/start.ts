@@ -15,16 +15,16 @@ declare const PODWIRE_ALIGNMENT: number
 declare const PODWIRE_LATER: string
 
 const MODULE = 'module:'
-const FIRST_PACK = 'attach'
+const MAIN_PACK = 'attach'
 
 let native: Native | undefined
 
 async function start(): Promise<void> {
   const { CNI_COMMAND: command = '' } = process.env
-  const asksNothing = process.argv[2] !== 'daemon' && (command === '' || command === 'VERSION')
-  if (asksNothing && (await introduce(command))) return
-  native = findNative()
-  openPack(FIRST_PACK) // main.ts is in it, and begins
+  const needsNothing = process.argv[2] !== 'daemon' && (command === '' || command === 'VERSION')
+  if (needsNothing && (await introduce(command))) return
+  native = openNative()
+  openPack(MAIN_PACK) // main.ts is in it, and begins
 }
 
 /** @returns false when no plugin has this name */
@@ -43,8 +43,8 @@ async function introduce(command: string): Promise<boolean> {
   process.exit((await writeAll(1, stdout)) ? exitStatus : 1)
 }
 
-/** For packs that are not copied. Where it cannot be loaded, what needs it says so later. */
-function findNative(): Native | undefined {
+/** With it, the text of a pack is used where it lies in the executable. Where it cannot be loaded, what needs it says so later. */
+function openNative(): Native | undefined {
   const { loadNative } = requireModule(
     'module:lib/native/native.ts',
   ) as typeof import('../../lib/native/native.ts')

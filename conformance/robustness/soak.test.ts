@@ -23,6 +23,8 @@ file.setTimeout(3_600_000)
 test(`${PAIRS} pods that come and go leave the daemon as it was`, async (t) => {
   const node = await TestNode.create(shimmed())
   t.teardown(() => node.remove())
+  await node.daemon?.end('SIGTERM')
+  await (await node.restartDaemon({ rehearses: true })).says('"msg":"rehearsed"') // as a node has it
   const config = bridgeConfig(node, { ranges: [[{ subnet: '10.8.0.0/21' }]] })
   const call = (command: string, pod: Namespace) =>
     callPlugin(node, { type: podwire.bridge, command, pod, config })

@@ -126,7 +126,11 @@ export function repeated<T>(form: AttributeForm<T>): AttributeForm<T[]> {
   }
 }
 
-/** A form chosen by a sibling's value: IFLA_INFO_DATA by IFLA_INFO_KIND. What no form is known for stays bytes. */
+/**
+ * A form chosen by a sibling's value: IFLA_INFO_DATA by IFLA_INFO_KIND. What no form is known for stays bytes.
+ *
+ * @param forms  called once, when one is needed: tables refer to each other
+ */
 export function selected<T>(
   sibling: string,
   forms: () => Readonly<Record<string, AttributeForm<unknown>>>,
