@@ -217,7 +217,9 @@ function patienceOf(pid: number): number | undefined {
 test('the shim has more patience when its call has been read', onX64, async (t) => {
   let pid = 0
   const { run } = await start(t, async (socket) => {
-    t.equal(patienceOf(pid), 3000, 'before it looks whether it was')
+    let patience = patienceOf(pid)
+    for (; patience === undefined; patience = patienceOf(pid)) await nextTurn() // it is on its way to poll(2)
+    t.equal(patience, 3000, 'before it looks whether it was')
     while (patienceOf(pid) !== 15_000) await nextTurn()
     socket.end(encodeOutcome({ exitStatus: 0, stdout: 'late', stderr: '' }))
   })
