@@ -29,7 +29,7 @@ const netlinkBinding: Plugin = {
   },
 }
 
-/** Property of a namespace: name → function that tells its value. */
+/** Property of a namespace: function that tells all that it exports, name → value. */
 const LATER = '__later'
 
 /**
@@ -177,9 +177,14 @@ const HELPERS = [
 const IMPORTED = /__toESM\((require\("module:(?:cmd|lib)\/[^"]+"\))\)/g
 const IMPORTED_OTHERWISE = /__toESM\(\s*require\(\s*"module:(?:cmd|lib)/
 
+/** What esbuild makes of a module's exports: an object with a function for each name. */
+const EXPORTS = /^__export\((\w+), \{\n((?: {2}.+: \(\) => .+\n)+)\}\);$/gm
+const EXPORTS_OTHERWISE = /^__export\(\w+, \{/m
+
 /**
- * A pack exports hundreds of names, each by a getter, of which a call needs few. So its namespaces only keep the functions
- * that tell the values; cmd/podwire/start.ts makes getters of them for who asks.
+ * A pack exports hundreds of names, each by a getter, of which a call needs few. So each of its namespaces only keeps one
+ * function that tells them all; cmd/podwire/start.ts calls it for who asks. (What is exported does not change then: nobody
+ * asks before the pack has been evaluated, and `let` is not exported.)
  */
 function exportLater(code: Uint8Array): Uint8Array {
   let text = Buffer.from(code).toString()
@@ -189,6 +194,12 @@ function exportLater(code: Uint8Array): Uint8Array {
   }
   text = text.replace(IMPORTED, '$1')
   if (IMPORTED_OTHERWISE.test(text)) throw new Error('esbuild has another form for import()')
+  text = text.replace(
+    EXPORTS,
+    (_, name: string, list: string) =>
+      `__export(${name}, () => ({\n${list.replaceAll(/^( {2}.+?): \(\) => /gm, '$1: ')}}));`,
+  )
+  if (EXPORTS_OTHERWISE.test(text)) throw new Error('esbuild has another form for exports')
   return Buffer.from(text)
 }
 

@@ -57,8 +57,8 @@ function openNative(): Native | undefined {
 
 type Require = (id: string) => unknown
 type Pack = (exports: Namespace, require: Require, module: { exports: Namespace }, __dirname: string) => void
-/** A module's exports, or the modules of a pack. Under `PODWIRE_LATER`, functions that tell the values by name. */
-type Namespace = Readonly<Record<string, unknown>>
+/** A module's exports, or the modules of a pack. Under `PODWIRE_LATER`, a function that tells them, until somebody asks. */
+type Namespace = Record<string, unknown>
 
 const packs = new Map<string, { exports: Namespace }>()
 const namespaces = new Map<string, Namespace>()
@@ -73,16 +73,16 @@ function requireModule(id: string): unknown {
 
 function openNamespace(id: string): Namespace {
   const [pack, name] = PODWIRE_MODULES[id.slice(MODULE.length)] ?? []
-  const module = pack && name && laterOf(openPack(pack))[name]?.()
+  const module = pack && name && tell(openPack(pack))[name]
   if (!module) throw new Error(`no pack has ${id}`)
-  for (const [key, get] of Object.entries(laterOf(module as Namespace)))
-    Object.defineProperty(module, key, { get, enumerable: true })
-  return module as Namespace
+  return tell(module as Namespace)
 }
 
-/** CommonJS has none. */
-function laterOf(made: Namespace): Readonly<Record<string, () => unknown>> {
-  return (made[PODWIRE_LATER] as Readonly<Record<string, () => unknown>> | undefined) ?? {}
+/** CommonJS has no such function. */
+function tell(made: Namespace): Namespace {
+  const later = made[PODWIRE_LATER] as (() => Namespace) | undefined
+  made[PODWIRE_LATER] = undefined
+  return later ? Object.assign(made, later()) : made
 }
 
 /** With its machine code: V8 compiles nothing. */
