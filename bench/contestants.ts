@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { podwire, upstream } from '../conformance/harness/contestant.ts'
-import { shimmed } from '../conformance/harness/daemon.ts'
+import { rehearsed, shimmed } from '../conformance/harness/daemon.ts'
 import { install } from '../conformance/harness/installed.ts'
 import { type Namespace, TestNode } from '../conformance/harness/node.ts'
 
@@ -72,13 +72,6 @@ export async function openContenders(
     })
   }
   return contenders
-}
-
-/** As a daemon is that nobody has told otherwise, a second after its start. */
-export async function rehearsed(node: TestNode): Promise<void> {
-  await node.daemon?.end('SIGTERM')
-  const daemon = await node.restartDaemon({ rehearses: true })
-  await daemon.says('rehearse')
 }
 
 /** bench/run-calls.c on the node: one for calls in turn, which stays, and one for each round of calls at once. */

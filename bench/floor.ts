@@ -11,11 +11,11 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { shimmed } from '../conformance/harness/daemon.ts'
+import { rehearsed, shimmed } from '../conformance/harness/daemon.ts'
 import { type Namespace, TestNode } from '../conformance/harness/node.ts'
 import { run } from '../conformance/harness/process.ts'
 import type { Step } from '../lib/daemon/timed-steps.ts'
-import { AT_ONCE, type Command, daemonTime, Runner, rehearsed } from './contestants.ts'
+import { AT_ONCE, type Command, daemonTime, Runner } from './contestants.ts'
 import { quantile } from './interleave.ts'
 
 const PAUSES_MS = [0, 20]

@@ -72,15 +72,15 @@ export type PackList = readonly (readonly [pack: string, modules: RegExp])[]
 
 /** All that `entry` reaches, in packs. What is loaded later (`import()`) is found by the loader in cmd/podwire/start.ts. */
 export async function bundlePacks(entry: string, version: string, list: PackList): Promise<Packs> {
-  const graph = (await build({ ...options(entry, ofVersion(version)), outfile: 'podwire.js', format: 'esm' }))
-    .metafile
+  const define = { PODWIRE_VERSION: JSON.stringify(version) }
+  const graph = (await build({ ...options(entry, define), outfile: 'podwire.js', format: 'esm' })).metafile
   const packOf = assignPacks(graph, list)
   const packs: Record<string, Uint8Array> = {}
   const modules: Record<string, readonly [string, string]> = {}
   const metafiles: Metafile[] = []
   for (const [pack] of list) {
     const shared = sharedModules(graph, packOf, pack)
-    const { code, metafile } = await bundlePack(entry, version, {
+    const { code, metafile } = await bundlePack(entry, define, {
       shared,
       isInside: (path) => packOf.get(path) === pack,
     })
@@ -122,16 +122,15 @@ function sharedModules({ inputs }: Metafile, packOf: ReadonlyMap<string, string>
 /** Before the path of a module that the loader knows. */
 const MODULE = 'module:'
 
+/** Name → what stands in its place. */
+type Define = Readonly<Record<string, string>>
+
 interface PackContent {
   readonly shared: readonly string[]
   readonly isInside: (path: string) => boolean
 }
 
-async function bundlePack(
-  entry: string,
-  version: string,
-  { shared, isInside }: PackContent,
-): Promise<Bundle> {
+async function bundlePack(entry: string, define: Define, { shared, isInside }: PackContent): Promise<Bundle> {
   const outside: Plugin = {
     name: 'outside',
     setup({ onResolve, resolve }) {
@@ -147,7 +146,7 @@ async function bundlePack(
   }
   const last = isInside(entry) ? [`import './${entry}'`] : [] // it begins to run when it is evaluated
   const contents = [...shared.map((path, i) => `export * as m${i} from './${path}'`), ...last].join('\n')
-  const { entryPoints: _, plugins, ...common } = options(entry, ofVersion(version))
+  const { entryPoints: _, plugins, ...common } = options(entry, define)
   const { outputFiles, metafile } = await build({
     ...common,
     stdin: { contents, resolveDir: process.cwd(), sourcefile: 'pack.ts', loader: 'ts' },
@@ -159,27 +158,28 @@ async function bundlePack(
   return { code: exportLater(outputOf(outputFiles, entry)), metafile }
 }
 
-/** Esbuild's helpers for exports: what each is called, what it is, and what stands in its place. */
-const HELPERS = [
-  [
-    '__export',
-    /__export = \(target, (\w+)\) => \{\n {2}for \(var name in \1\)\n {4}__defProp\(target, name, \{ get: \1\[name\], enumerable: !0 \}\);\n\}/,
-    `__export = (target, all) => {\n  target.${LATER} = all;\n}`,
-  ],
-  [
-    '__toCommonJS',
-    /__toCommonJS = \((\w+)\) => __copyProps\(__defProp\(\{\}, "__esModule", \{ value: !0 \}\), \1\)/,
-    '__toCommonJS = (mod) => mod',
-  ],
-] as const
+/** Of an export, in an object of them. */
+const GETTER = /^( {2}.+?): \(\) => /gm
 
-/** What esbuild makes of `import()` of a module in another pack: an object with a getter for each name, anew each time. */
-const IMPORTED = /__toESM\((require\("module:(?:cmd|lib)\/[^"]+"\))\)/g
-const IMPORTED_OTHERWISE = /__toESM\(\s*require\(\s*"module:(?:cmd|lib)/
+type Rewriting = (match: string, ...groups: string[]) => string
 
-/** What esbuild makes of a module's exports: an object with a function for each name. */
-const EXPORTS = /^__export\((\w+), \{\n((?: {2}.+: \(\) => .+\n)+)\}\);$/gm
-const EXPORTS_OTHERWISE = /^__export\(\w+, \{/m
+/** What esbuild makes of exports and imports: what it is, its form, what stands in its place, and what must not be left. */
+const REWRITTEN: readonly (readonly [what: string, form: RegExp, to: Rewriting, left: RegExp])[] = [
+  [
+    'the exports of a module',
+    /^__export\((\w+), \{\n((?: {2}.+: \(\) => .+\n)+)\}\);$/gm,
+    (_, name, list = '') => `${name}.${LATER} = () => ({\n${list.replaceAll(GETTER, '$1: ')}});`,
+    /^__export\(/m,
+  ],
+  ['the exports of a pack', /= __toCommonJS\((\w+)\);/g, (_, name) => `= ${name};`, /= __toCommonJS\(/],
+  // An object with a getter for each name, anew each time.
+  [
+    'import() of another pack',
+    /__toESM\((require\("module:(?:cmd|lib)\/[^"]+"\))\)/g,
+    (_, call = '') => call,
+    /__toESM\(\s*require\(\s*"module:(?:cmd|lib)/,
+  ],
+]
 
 /**
  * A pack exports hundreds of names, each by a getter, of which a call needs few. So each of its namespaces only keeps one
@@ -188,18 +188,10 @@ const EXPORTS_OTHERWISE = /^__export\(\w+, \{/m
  */
 function exportLater(code: Uint8Array): Uint8Array {
   let text = Buffer.from(code).toString()
-  for (const [name, helper, replacement] of HELPERS) {
-    if (text.includes(`${name} = `) && !helper.test(text)) throw new Error(`esbuild's ${name} has changed`)
-    text = text.replace(helper, () => replacement)
+  for (const [what, form, to, left] of REWRITTEN) {
+    text = text.replace(form, to)
+    if (left.test(text)) throw new Error(`esbuild has another form for ${what}`)
   }
-  text = text.replace(IMPORTED, '$1')
-  if (IMPORTED_OTHERWISE.test(text)) throw new Error('esbuild has another form for import()')
-  text = text.replace(
-    EXPORTS,
-    (_, name: string, list: string) =>
-      `__export(${name}, () => ({\n${list.replaceAll(/^( {2}.+?): \(\) => /gm, '$1: ')}}));`,
-  )
-  if (EXPORTS_OTHERWISE.test(text)) throw new Error('esbuild has another form for exports')
   return Buffer.from(text)
 }
 
@@ -226,12 +218,7 @@ function outputOf([output]: readonly OutputFile[], entry: string): Uint8Array {
   return output.contents
 }
 
-function ofVersion(version: string): Readonly<Record<string, string>> {
-  return { PODWIRE_VERSION: JSON.stringify(version) }
-}
-
-/** @param define  what stands in the place of names */
-function options(entry: string, define: Readonly<Record<string, string>>) {
+function options(entry: string, define: Define) {
   return {
     entryPoints: [entry],
     bundle: true,

@@ -62,8 +62,8 @@ export async function buildExecutable(work: string, executable: Executable): Pro
   const stripped = join(work, 'node')
   const node = join(NODE_PACKAGE, 'bin/node')
   mkdirSync(work, { recursive: true })
-  const how = [strip, ignoreDeadlocks, keepHashes, findSnapshotHashes, findVariable, findPointers].map(String)
-  const nodeInputs = [fileIdentity(node), JSON.stringify([DEADLOCK_DETECTION, SNAPSHOT_HASHES]), ...how]
+  const how = ['sea.ts', 'elf.ts'].map((name) => readFileSync(join(import.meta.dirname, name)))
+  const nodeInputs = [fileIdentity(node), ...how]
   await runStep(work, { name: 'strip node', inputs: nodeInputs, output: stripped }, () =>
     strip(node, stripped),
   )
@@ -123,9 +123,8 @@ export function findSnapshotHashes(program: Buffer): { pointerAt: number; unused
   const pointerAt = defaultAt - POINTER_SIZE
   const value = addresses[places.indexOf(pointerAt)]
   const unused = flags.address + flags.size - POINTER_SIZE
-  const isKnown = more.length === 0 && value !== undefined && Math.max(...addresses) < unused - POINTER_SIZE
-  const isUnset = value !== undefined && program[flags.at + value - flags.address] === 0
-  if (!isKnown || !isUnset)
+  const isKnown = value !== undefined && more.length === 0 && Math.max(...addresses) < unused - POINTER_SIZE
+  if (!isKnown || program[flags.at + value - flags.address] !== 0)
     throw new Error(`the flags of V8 in Node.js ${process.version} are others: see ADR 11`)
   return { pointerAt, unused }
 }

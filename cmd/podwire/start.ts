@@ -61,28 +61,20 @@ type Pack = (exports: Namespace, require: Require, module: { exports: Namespace 
 type Namespace = Record<string, unknown>
 
 const packs = new Map<string, { exports: Namespace }>()
-const namespaces = new Map<string, Namespace>()
 
 /** `require` of the packs. */
 function requireModule(id: string): unknown {
   if (!id.startsWith(MODULE)) return require(id)
-  const namespace = namespaces.get(id) ?? openNamespace(id)
-  namespaces.set(id, namespace)
-  return namespace
-}
-
-function openNamespace(id: string): Namespace {
   const [pack, name] = PODWIRE_MODULES[id.slice(MODULE.length)] ?? []
   const module = pack && name && tell(openPack(pack))[name]
   if (!module) throw new Error(`no pack has ${id}`)
   return tell(module as Namespace)
 }
 
-/** CommonJS has no such function. */
+/** All that is exported, when it is asked for first. CommonJS has it already. */
 function tell(made: Namespace): Namespace {
   const later = made[PODWIRE_LATER] as (() => Namespace) | undefined
-  made[PODWIRE_LATER] = undefined
-  return later ? Object.assign(made, later()) : made
+  return later ? Object.assign(made, later(), { [PODWIRE_LATER]: undefined }) : made
 }
 
 /** With its machine code: V8 compiles nothing. */

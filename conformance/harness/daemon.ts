@@ -17,6 +17,14 @@ export function shimmed(): Contestant {
   return { ...podwire, directory: shimDirectory, hasDaemon: true }
 }
 
+/** Its daemon is as one that nobody has told otherwise, a second after its start. @throws with its log when it cannot be */
+export async function rehearsed(node: TestNode): Promise<void> {
+  await node.daemon?.end('SIGTERM')
+  const daemon = await node.restartDaemon({ rehearses: true })
+  await daemon.says('rehearse')
+  if (!daemon.log.includes('"msg":"rehearsed"')) throw new Error(daemon.log)
+}
+
 export interface DaemonOptions {
   readonly rehearses?: boolean
   /** Words after its own. */

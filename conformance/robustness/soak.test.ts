@@ -2,7 +2,7 @@
 
 import { t as file, test } from 'tap'
 import { podwire } from '../harness/contestant.ts'
-import { shimmed } from '../harness/daemon.ts'
+import { rehearsed, shimmed } from '../harness/daemon.ts'
 import { type Namespace, TestNode } from '../harness/node.ts'
 import { bridgeConfig, callPlugin } from '../harness/plugin.ts'
 import { readWorld } from '../harness/world.ts'
@@ -23,8 +23,7 @@ file.setTimeout(3_600_000)
 test(`${PAIRS} pods that come and go leave the daemon as it was`, async (t) => {
   const node = await TestNode.create(shimmed())
   t.teardown(() => node.remove())
-  await node.daemon?.end('SIGTERM')
-  await (await node.restartDaemon({ rehearses: true })).says('"msg":"rehearsed"') // as a node has it
+  await rehearsed(node)
   const config = bridgeConfig(node, { ranges: [[{ subnet: '10.8.0.0/21' }]] })
   const call = (command: string, pod: Namespace) =>
     callPlugin(node, { type: podwire.bridge, command, pod, config })

@@ -203,7 +203,7 @@ function kindOf(path: string): number {
   try {
     return loadNative().kindOf(path)
   } catch (error) {
-    throw asNodeError(error as NodeJS.ErrnoException, path)
+    throw asNodeError(error, path)
   }
 }
 

@@ -2,8 +2,9 @@
 
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
 
-/** With a code, the errno below zero, and the path in the message. @param error  any other is returned as it is */
-export function asNodeError(error: NodeJS.ErrnoException, path: string): NodeJS.ErrnoException {
+/** With a code, the errno below zero, and the path in the message. @param thrown  any other is returned as it is */
+export function asNodeError(thrown: unknown, path: string): NodeJS.ErrnoException {
+  const error = thrown as NodeJS.ErrnoException
   if (error.errno === undefined || error.errno < 0) return error
   const errno = -error.errno
   const [code, why] = [getSystemErrorName(errno), getSystemErrorMessage(errno)]

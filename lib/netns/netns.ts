@@ -144,6 +144,6 @@ function tryOpen(path: string): ReturnType<Native['openNamespace']> {
     return loadNative().openNamespace(path)
   } catch (thrown) {
     const { errno = EINVAL } = thrown as Error & { errno?: number }
-    throw refusal(path, errno, asNodeError(thrown as NodeJS.ErrnoException, path))
+    throw refusal(path, errno, asNodeError(thrown, path))
   }
 }

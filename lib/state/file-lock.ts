@@ -87,7 +87,7 @@ export class FileLock {
     try {
       return loadNative().isSameFile(this.#fd, this.path)
     } catch (error) {
-      throw asNodeError(error as NodeJS.ErrnoException, this.path)
+      throw asNodeError(error, this.path)
     }
   }
 

@@ -79,7 +79,7 @@ export class ProcSysctl implements Sysctl {
     try {
       return this.#open?.read(key) ?? readFileSync(pathOf(key), 'utf8').trim()
     } catch (thrown) {
-      const cause = asNodeError(thrown as NodeJS.ErrnoException, pathOf(key))
+      const cause = asNodeError(thrown, pathOf(key))
       if (cause.code === 'ENOENT') return undefined
       throw new SysctlError('read', key, cause)
     }
@@ -89,7 +89,7 @@ export class ProcSysctl implements Sysctl {
     try {
       if (!this.#writeShortly(key, value)) this.#native.writeFile(pathOf(key), value)
     } catch (thrown) {
-      const cause = asNodeError(thrown as NodeJS.ErrnoException, pathOf(key))
+      const cause = asNodeError(thrown, pathOf(key))
       if (!optional || cause.code !== 'ENOENT')
         throw new SysctlError(`write ${JSON.stringify(value)} to`, key, cause)
     }
