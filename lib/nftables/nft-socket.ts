@@ -37,6 +37,16 @@ const GET_GENERATION = request(NFT_MSG_GETGEN, { operation: 'get generation of r
 /** How often what a destroy is about may vanish between our look and our delete. */
 const MAX_DESTROY_ATTEMPTS = 10
 
+/**
+ * Between two datagrams of a list the kernel goes on after as many elements as it has told. While it gives the set's hash
+ * table another size, a moment after many have come, that are others: some come twice then, and others not at all.
+ */
+const MAX_LISTINGS = 30
+
+function hasTwins(elements: readonly NftElement[]): boolean {
+  return new Set(elements.map(({ key }) => key.join(' '))).size < elements.length
+}
+
 /** What is said to the kernel about a batch as a whole, at its first message: no privilege, too large, no memory. */
 function batchOperation(transaction: readonly NftOperation[], bytes: number): string {
   const [first] = transaction
@@ -189,14 +199,15 @@ export class NftSocket implements Nft {
   }
 
   async listElements(set: NftSet | NftMap): Promise<NftElement[]> {
-    const payloads = await this.#dumpOf(
-      request(MESSAGES.element.GET, {
-        header: familyHeader(set.table.family),
-        attributes: elementListAttributes(set, [], { detail: 'key' }),
-        operation: `list elements ${setName(set)}`,
-      }),
-    )
-    return readElements(set, payloads)
+    const list = request(MESSAGES.element.GET, {
+      header: familyHeader(set.table.family),
+      attributes: elementListAttributes(set, [], { detail: 'key' }),
+      operation: `list elements ${setName(set)}`,
+    })
+    for (let attempt = 1; ; attempt++) {
+      const elements = readElements(set, await this.#dumpOf(list))
+      if (!hasTwins(elements) || attempt === MAX_LISTINGS) return elements
+    }
   }
 
   async findElement(set: NftSet | NftMap, key: readonly string[]): Promise<NftElement | undefined> {
