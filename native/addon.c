@@ -2,10 +2,9 @@
  * The system calls that Podwire needs and Node.js does not offer. As little C as can be:
  * every function is one system call, or one socket's options; policy lives in TypeScript.
  *
- * setns(2), unshare(2), flock(2), F_OFD_SETLK of fcntl(2), setsockopt(2), send(2) and recv(2) on a netlink socket, _exit(2); and a
- * netlink conversation on a thread of its own, for what the kernel takes long to answer. open(2), statx(2), pread(2) where each call has some,
- * CLOCK_THREAD_CPUTIME_ID of clock_gettime(2), malloc_trim(3); V8's strings that are not copied. The daemon's
- * clients are in clients.c.
+ * setns(2), unshare(2), flock(2), F_OFD_SETLK of fcntl(2), setsockopt(2), send(2) and recv(2) on a netlink socket, _exit(2);
+ * sched_setattr(2); open(2), statx(2), pread(2) where each call has some, CLOCK_THREAD_CPUTIME_ID of clock_gettime(2), malloc_trim(3); V8's
+ * strings that are not copied. What other threads ask of netlink is in conversations.c, the daemon's clients are in clients.c.
  */
 #define _GNU_SOURCE
 #include "addon.h"
@@ -353,6 +352,29 @@ static napi_value addon_is_same_file(napi_env env, napi_callback_info info)
 	return result;
 }
 
+/* As the kernel has it (sched_setattr(2)); the C library has it since 2.41. */
+struct thread_attributes {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+};
+
+#define FLAG_RESET_ON_FORK 1
+
+/* setNice(nice): of the calling thread alone; threads and processes that it makes have none that is below 0. */
+static napi_value addon_set_nice(napi_env env, napi_callback_info info)
+{
+	struct thread_attributes attributes = { .size = sizeof attributes, .flags = FLAG_RESET_ON_FORK };
+
+	if (!int_arguments(env, info, 1, &attributes.nice))
+		return NULL;
+	if (syscall(SYS_sched_setattr, 0, &attributes, 0))
+		return throw_errno(env, "sched_setattr", errno);
+	return NULL;
+}
+
 /* threadCpuMs(): what the calling thread has worked, in milliseconds. */
 static napi_value addon_thread_cpu_ms(napi_env env, napi_callback_info info)
 {
@@ -435,22 +457,13 @@ static int find_new_netlink_socket(int protocol, unsigned port)
 	return -1;
 }
 
-static napi_value addon_configure_netlink(napi_env env, napi_callback_info info)
+static int set_options(int fd, int protocol)
 {
-	int32_t args[2];
-	napi_value result;
-	int on = 1;
-	int room = RECEIVE_BUFFER_BYTES;
-	int fd;
+	int on = 1, room = RECEIVE_BUFFER_BYTES;
 
-	if (!int_arguments(env, info, 2, args))
-		return NULL;
-	fd = find_new_netlink_socket(args[0], (unsigned)args[1]);
-	if (fd < 0)
-		return throw_errno(env, "find netlink socket", errno);
 	/* Extended errors name the offending attribute; capped ones do not repeat our request. */
 	if (setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on))
-		return throw_errno(env, "setsockopt NETLINK_EXT_ACK", errno);
+		return -1;
 	setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
 	/*
 	 * A full receive buffer is an error of the socket, on which the package ends the process. So there is room for
@@ -459,8 +472,45 @@ static napi_value addon_configure_netlink(napi_env env, napi_callback_info info)
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
 	setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof on);
 	/* Strict checking makes dumps honour their filter (Linux 4.20); only rtnetlink knows it. */
-	if (args[0] == NETLINK_ROUTE)
+	if (protocol == NETLINK_ROUTE)
 		setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
+	return 0;
+}
+
+static napi_value addon_configure_netlink(napi_env env, napi_callback_info info)
+{
+	int32_t args[2];
+	napi_value result;
+	int fd;
+
+	if (!int_arguments(env, info, 2, args))
+		return NULL;
+	fd = find_new_netlink_socket(args[0], (unsigned)args[1]);
+	if (fd < 0)
+		return throw_errno(env, "find netlink socket", errno);
+	if (set_options(fd, args[0]))
+		return throw_errno(env, "setsockopt NETLINK_EXT_ACK", errno);
+	napi_create_int32(env, fd, &result);
+	return result;
+}
+
+/* openNetlink(protocol) -> the descriptor of a socket with the same options, which the caller closes. */
+static napi_value addon_open_netlink(napi_env env, napi_callback_info info)
+{
+	int32_t protocol;
+	napi_value result;
+	int fd, err;
+
+	if (!int_arguments(env, info, 1, &protocol))
+		return NULL;
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+	if (fd < 0)
+		return throw_errno(env, "socket", errno);
+	if (set_options(fd, protocol)) {
+		err = errno;
+		close(fd);
+		return throw_errno(env, "setsockopt NETLINK_EXT_ACK", err);
+	}
 	napi_create_int32(env, fd, &result);
 	return result;
 }
@@ -536,156 +586,6 @@ static napi_value addon_receive(napi_env env, napi_callback_info info)
 		return throw_errno(env, "recv", EMSGSIZE);
 	napi_create_buffer_copy(env, (size_t)length, datagram, NULL, &result);
 	return result;
-}
-
-/* Requests on their way through a thread, and what was answered. */
-struct conversation {
-	napi_async_work work;
-	napi_deferred deferred;
-	int fd;
-	int err;
-	struct answer *answers, **end;
-	size_t length;
-	unsigned char datagram[];
-};
-
-struct answer {
-	struct answer *next;
-	size_t length;
-	unsigned char datagram[];
-};
-
-static uint32_t last_seq(const unsigned char *datagram, size_t length)
-{
-	const struct nlmsghdr *message = (const struct nlmsghdr *)datagram;
-	ssize_t rest = (ssize_t)length;
-	uint32_t seq = 0;
-
-	for (; NLMSG_OK(message, rest); message = NLMSG_NEXT(message, rest))
-		seq = message->nlmsg_seq;
-	return seq;
-}
-
-/* Whether it acknowledges or refuses the message with our sequence number, or ends its list. */
-static int is_last_answer(const unsigned char *datagram, ssize_t length, uint32_t seq)
-{
-	const struct nlmsghdr *message = (const struct nlmsghdr *)datagram;
-
-	for (; NLMSG_OK(message, length); message = NLMSG_NEXT(message, length))
-		if (message->nlmsg_seq == seq && (message->nlmsg_type == NLMSG_ERROR || message->nlmsg_type == NLMSG_DONE))
-			return 1;
-	return 0;
-}
-
-static int keep_answer(struct conversation *conversation, const unsigned char *datagram, size_t length)
-{
-	struct answer *answer = malloc(sizeof *answer + length);
-
-	if (!answer)
-		return ENOMEM;
-	*answer = (struct answer){ .length = length };
-	memcpy(answer->datagram, datagram, length);
-	*conversation->end = answer;
-	conversation->end = &answer->next;
-	return 0;
-}
-
-static void converse(struct conversation *conversation)
-{
-	uint32_t seq = last_seq(conversation->datagram, conversation->length);
-	unsigned char datagram[32 << 10]; /* more than the kernel puts into one of a list, by the reader's buffer */
-
-	if (send(conversation->fd, conversation->datagram, conversation->length, 0) < 0) {
-		conversation->err = errno;
-		return;
-	}
-	for (;;) {
-		/* All that there is to say was said when send(2) returned; a list goes on as it is received. */
-		ssize_t length = recv(conversation->fd, datagram, sizeof datagram, MSG_TRUNC | MSG_DONTWAIT);
-
-		if (length < 0 && errno == EINTR)
-			continue;
-		/* A batch of nfnetlink that is refused as a whole is answered at its first message only. */
-		if (length < 0 && errno == EAGAIN && conversation->answers)
-			return;
-		if (length < 0)
-			conversation->err = errno;
-		else if ((size_t)length > sizeof datagram)
-			conversation->err = EMSGSIZE;
-		else
-			conversation->err = keep_answer(conversation, datagram, (size_t)length);
-		if (conversation->err || is_last_answer(datagram, length, seq))
-			return;
-	}
-}
-
-static void run_conversation(napi_env env, void *data)
-{
-	struct conversation *conversation = data;
-
-	converse(conversation);
-	/* Here, since the kernel may wait for a grace period when a socket of nfnetlink is closed. */
-	close(conversation->fd);
-}
-
-static void end_conversation(napi_env env, napi_status status, void *data)
-{
-	struct conversation *conversation = data;
-	napi_value result, datagram;
-	uint32_t count = 0;
-
-	napi_create_array(env, &result);
-	for (struct answer *answer = conversation->answers, *next; answer; answer = next) {
-		next = answer->next;
-		napi_create_buffer_copy(env, answer->length, answer->datagram, NULL, &datagram);
-		napi_set_element(env, result, count++, datagram);
-		free(answer);
-	}
-	if (conversation->err)
-		napi_create_int32(env, conversation->err, &result);
-	napi_resolve_deferred(env, conversation->deferred, result);
-	napi_delete_async_work(env, conversation->work);
-	free(conversation);
-}
-
-/*
- * converse(protocol, datagram) -> Promise of the answers' datagrams, or of an errno: sends from a socket of its own in
- * the calling thread's namespace, and waits on another thread until the last message is answered.
- */
-static napi_value addon_converse(napi_env env, napi_callback_info info)
-{
-	napi_value argv[2], promise, name;
-	size_t argc = 2, length;
-	struct conversation *conversation;
-	int32_t protocol;
-	int on = 1;
-	void *bytes;
-	int fd;
-
-	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
-	if (argc < 2 || napi_get_value_int32(env, argv[0], &protocol) != napi_ok ||
-	    napi_get_typedarray_info(env, argv[1], NULL, &length, &bytes, NULL, NULL) != napi_ok) {
-		napi_throw_type_error(env, NULL, "expected protocol, bytes");
-		return NULL;
-	}
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
-	if (fd < 0)
-		return throw_errno(env, "socket", errno);
-	setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
-	setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
-	conversation = malloc(sizeof *conversation + length);
-	if (!conversation) {
-		close(fd);
-		return throw_errno(env, "malloc", ENOMEM);
-	}
-	*conversation = (struct conversation){ .fd = fd, .length = length };
-	conversation->end = &conversation->answers;
-	memcpy(conversation->datagram, bytes, length);
-	napi_create_promise(env, &conversation->deferred, &promise);
-	napi_create_string_utf8(env, "netlink conversation", NAPI_AUTO_LENGTH, &name);
-	napi_create_async_work(env, NULL, name, run_conversation, end_conversation, conversation, &conversation->work);
-	napi_queue_async_work(env, conversation->work);
-	return promise;
 }
 
 struct trim {
@@ -791,10 +691,12 @@ NAPI_MODULE_INIT()
 		{ "lockByte", addon_lock_byte },
 		{ "writeFile", addon_write_file },
 		{ "configureNetlink", addon_configure_netlink },
+		{ "openNetlink", addon_open_netlink },
 		{ "filterMessages", addon_filter_messages },
 		{ "send", addon_send },
 		{ "receive", addon_receive },
 		{ "converse", addon_converse },
+		{ "relay", addon_relay },
 		{ "serve", addon_serve },
 		{ "isClientGone", addon_is_client_gone },
 		{ "tellClient", addon_tell_client },
@@ -806,6 +708,7 @@ NAPI_MODULE_INIT()
 		{ "isSameFile", addon_is_same_file },
 		{ "openNamespace", addon_open_namespace },
 		{ "readText", addon_read_text },
+		{ "setNice", addon_set_nice },
 		{ "threadCpuMs", addon_thread_cpu_ms },
 		{ "trimMemory", addon_trim_memory },
 		{ "textIn", addon_text_in },

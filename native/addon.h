@@ -12,3 +12,6 @@ napi_value addon_tell_client(napi_env env, napi_callback_info info);
 napi_value addon_end_client(napi_env env, napi_callback_info info);
 napi_value addon_drop_client(napi_env env, napi_callback_info info);
 napi_value addon_take_client(napi_env env, napi_callback_info info);
+
+napi_value addon_converse(napi_env env, napi_callback_info info);
+napi_value addon_relay(napi_env env, napi_callback_info info);

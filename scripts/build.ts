@@ -138,7 +138,7 @@ async function checkDependencies(): Promise<void> {
 }
 
 async function buildAddon(): Promise<void> {
-  const sources = ['native/addon.c', 'native/clients.c']
+  const sources = ['native/addon.c', 'native/clients.c', 'native/conversations.c']
   const headers = join(NODE_PACKAGE, 'include/node')
   const files = [...sources, 'native/addon.h', join(headers, 'node_version.h')]
   const inputs = [...files.map((file) => readFileSync(file)), ...COMPILER_FLAGS]

@@ -2,12 +2,14 @@
 
 import { dirname } from 'node:path'
 import type { Plugin } from '../../lib/cni/plugin.ts'
+import { CallQueue } from '../../lib/daemon/call-queue.ts'
 import { Daemon } from '../../lib/daemon/daemon.ts'
 import type { MetricsAddress } from '../../lib/daemon/metrics-port.ts'
 import type { Recovery } from '../../lib/daemon/recover.ts'
 import { StepLog } from '../../lib/daemon/step-log.ts'
 import { openPorts } from '../../lib/host/open-ports.ts'
 import type { Ports } from '../../lib/host/ports.ts'
+import { raisePriority } from '../../lib/host/priority.ts'
 import { stateDirOf } from '../../lib/host/state-dir.ts'
 import type { IpAddress } from '../../lib/ip/address.ts'
 import type { Log } from '../../lib/log/log.ts'
@@ -57,7 +59,12 @@ export async function runDaemon(command: DaemonCommand): Promise<void> {
     onConnectionsKept: (error: unknown, addresses: readonly IpAddress[]) =>
       log.error({ error: String(error), addresses: addresses.map(String) }, 'could not forget connections'),
   }
-  const ports = openPorts({ environment, executable, findPlugin, log, background })
+  const unprivileged = raisePriority()
+  if (unprivileged !== undefined)
+    log.info({ error: String(unprivileged) }, 'no higher priority: calls may wait for a CPU')
+  const queue = new CallQueue()
+  const { relay } = queue
+  const ports = openPorts({ environment, executable, findPlugin, log, background, relay })
   const stateDir = stateDirOf(environment)
   const path = pluginPath(dirname(executable))
   const steps = command.page && new StepLog(() => ports.clock.nowMs())
@@ -70,6 +77,7 @@ export async function runDaemon(command: DaemonCommand): Promise<void> {
     findPlugin,
     path,
     listDataDirs: () => listDataDirs(ports),
+    queue,
     metricsAddress,
     onSteps: steps?.note,
   })

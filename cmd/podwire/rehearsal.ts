@@ -6,6 +6,7 @@
 import { mkdirSync, readlinkSync, rmSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Plugin } from '../../lib/cni/plugin.ts'
+import { CallQueue } from '../../lib/daemon/call-queue.ts'
 import { callDaemon } from '../../lib/daemon/client.ts'
 import { Daemon, identify } from '../../lib/daemon/daemon.ts'
 import { PLACES } from '../../lib/daemon/protocol.ts'
@@ -38,6 +39,8 @@ export interface Rehearsal {
  * waits for what these are about, no longer.
  */
 const LANES = 4
+/** With so many the daemon does one after the other, as calls mostly come; with all of them it uses its relay (CallQueue). */
+const FEW_LANES = 2
 
 /** Where it is not, masquerading would load connection tracking. */
 const CONNTRACK = '/proc/sys/net/netfilter/nf_conntrack_count'
@@ -58,14 +61,16 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
   try {
     const stage = await openStage(options, { directory, host: makeNamespace() })
     const failures: unknown[] = []
-    const followLane = async (pod: Netns) => {
-      while (pods < options.pods && failures.length === 0 && !options.isStopped())
-        await stage.comeAndGo(pod, pods++)
+    const followLane = async (pod: Netns, end: number) => {
+      while (pods < end && failures.length === 0 && !options.isStopped()) await stage.comeAndGo(pod, pods++)
     }
+    // The stage closes when all are through, whatever became of one.
+    const followLanes = (lanes: readonly Netns[], end: number) =>
+      Promise.all(lanes.map((pod) => followLane(pod, end).catch((error) => failures.push(error))))
     try {
       const lanes = Array.from({ length: LANES }, makeNamespace)
-      // The stage closes when all are through, whatever became of one.
-      await Promise.all(lanes.map((pod) => followLane(pod).catch((error) => failures.push(error))))
+      await followLanes(lanes.slice(0, FEW_LANES), options.pods / 2)
+      await followLanes(lanes, options.pods)
       if (failures.length > 0) throw failures[0]
     } finally {
       await stage.close()
@@ -87,7 +92,9 @@ async function openStage(options: RehearsalOptions, { directory, host }: Place) 
   const environment = { PODWIRE_STATE_DIR: directory }
   // With one, each DEL would wait until the kernel has let go of the link before. With the daemon's own, fewer than libuv has.
   const background = { deletionThreads: LANES - 1, onConnectionsKept: () => undefined }
-  const ports = openPorts({ environment, executable, findPlugin, background, hostNetns: host })
+  const queue = new CallQueue()
+  const { relay } = queue
+  const ports = openPorts({ environment, executable, findPlugin, background, relay, hostNetns: host })
   const socketPath = `${directory}/podwire.sock`
   const { daemon } = await Daemon.start({
     socketPath,
@@ -98,6 +105,7 @@ async function openStage(options: RehearsalOptions, { directory, host }: Place) 
     findPlugin,
     path: [],
     listDataDirs: () => [],
+    queue,
   })
   const netns = readlinkSync('/proc/self/ns/net')
   const call = async (command: 'ADD' | 'DEL', pod: Netns, number: number) => {

@@ -1,3 +1,5 @@
+import { closeSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { test } from 'tap'
 import { CallQueue } from './call-queue.ts'
@@ -15,7 +17,7 @@ class Calls {
   run(name: string, key: string | undefined): Promise<string> {
     const end = Promise.withResolvers<string>()
     this.#ends.set(name, end)
-    return this.queue.run(key, () => {
+    return this.queue.run({ key, attaches: false }, () => {
       this.events.push(`begin ${name}`)
       return end.promise.finally(() => this.events.push(`end ${name}`))
     })
@@ -136,3 +138,40 @@ test('CallQueue does not turn the event loop while all that waits, waits for its
   calls.end('a2')
   await Promise.all(results)
 })
+
+/** NLMSG_NOOP of netlink(7) with NLM_F_ACK. */
+const NOOP = Uint8Array.from([16, 0, 0, 0, 1, 0, 5, 0, 9, 0, 0, 0, 0, 0, 0, 0])
+
+test('CallQueue wants its relay while several attach something', { skip: hasOneCpu() }, async (t) => {
+  const queue = new CallQueue()
+  const end = Promise.withResolvers<void>()
+  const run = (key: string, attaches: boolean) => queue.run({ key, attaches }, () => end.promise)
+  const calls = [run('a', true), run('b', true), run('c', false), run('d', false)]
+  t.notOk(queue.relay.isWanted)
+  calls.push(run('e', true))
+  t.ok(queue.relay.isWanted)
+  end.resolve()
+  await Promise.all(calls)
+  await turns(1)
+  t.notOk(queue.relay.isWanted)
+})
+
+test('CallQueue begins no call while its relay has enough to do', async (t) => {
+  const queue = new CallQueue()
+  const fd = queue.relay.open(0)
+  t.teardown(() => closeSync(fd))
+  const answers = [1, 2].map(() => queue.relay.send(fd, NOOP, () => undefined))
+  let hasBegun = false
+  const call = queue.run({ key: 'a', attaches: true }, async () => {
+    hasBegun = true
+    t.ok(queue.relay.waiting < 2)
+  })
+  t.equal(queue.relay.waiting, 2)
+  t.notOk(hasBegun)
+  await Promise.all([...answers, call])
+  t.ok(hasBegun)
+})
+
+function hasOneCpu(): string | false {
+  return availableParallelism() === 1 && 'with one CPU another thread is of no use'
+}

@@ -1,28 +1,49 @@
 // In what order calls run. Those of one attachment one after the other, as they came; others side by side, a bounded
 // number at a time. Each begins in a turn of the event loop of its own: a call asks the kernel synchronously and takes
 // a millisecond or two, and between two of them the daemon answers whoever else is there.
+//
+// While several attach something, another thread asks the kernel (Relay), and calls run in pieces. Then one begins when that
+// thread has next to nothing to do: to begin more of them makes none end earlier. What detaches gains nothing by it: most of
+// that is on other threads already, and these want the same lock of the kernel's (rtnl).
+
+import { availableParallelism } from 'node:os'
+import { Relay } from '../netlink/relay.ts'
 
 export interface QueueState {
   readonly running: number
   readonly waiting: number
 }
 
-interface Waiting {
+/** With fewer, each would take longer, and none would gain by that. */
+const ARE_SEVERAL = 3
+/** One that it works on, and one that it finds then. */
+const ENOUGH_TO_RELAY = 2
+const HAS_OTHER_CPU = availableParallelism() > 1
+
+export interface Queued {
+  /** Of the attachment; undefined for what concerns none. */
   readonly key: string | undefined
+  readonly attaches: boolean
+}
+
+interface Waiting extends Queued {
   readonly begin: () => Promise<void>
 }
 
 export class CallQueue {
+  readonly relay = new Relay({ isWanted: () => this.#areSeveral, onAnswered: () => this.#schedule() })
   readonly #limit: number
   readonly #waiting: Waiting[] = []
   /** Keys of what runs. */
   readonly #busy = new Set<string>()
   #running = 0
+  /** Of those that run or wait. */
+  #attaching = 0
   #isScheduled = false
   #idle: PromiseWithResolvers<void> | undefined
 
   /** @param limit  how many run at a time */
-  constructor(limit: number) {
+  constructor(limit = 64) {
     this.#limit = limit
   }
 
@@ -37,16 +58,21 @@ export class CallQueue {
     return this.#idle.promise
   }
 
-  /** @param key  of the attachment; undefined for what concerns none */
-  run<T>(key: string | undefined, work: () => Promise<T>): Promise<T> {
+  run<T>({ key, attaches }: Queued, work: () => Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>()
-    this.#waiting.push({ key, begin: () => work().then(resolve, reject) })
+    if (attaches) this.#attaching++
+    this.#waiting.push({ key, attaches, begin: () => work().then(resolve, reject) })
     this.#schedule()
     return promise
   }
 
+  get #areSeveral(): boolean {
+    return HAS_OTHER_CPU && this.#attaching >= ARE_SEVERAL
+  }
+
   #schedule(): void {
     if (this.#isScheduled || this.#waiting.length === 0 || this.#running >= this.#limit) return
+    if (this.relay.waiting >= ENOUGH_TO_RELAY) return
     this.#isScheduled = true
     setImmediate(() => {
       this.#isScheduled = false
@@ -65,8 +91,9 @@ export class CallQueue {
     return true
   }
 
-  #end({ key }: Waiting): void {
+  #end({ key, attaches }: Queued): void {
     this.#running--
+    if (attaches) this.#attaching--
     if (key !== undefined) this.#busy.delete(key)
     this.#schedule()
     if (this.#running > 0 || this.#waiting.length > 0) return

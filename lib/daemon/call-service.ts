@@ -37,11 +37,8 @@ export interface CallServiceOptions {
   readonly serveHttp: (socket: Socket) => void
   /** Called after each call that ran; without it nobody looks at steps. */
   readonly onSteps?: ((call: SteppedCall) => void) | undefined
-  /** Calls at a time. */
-  readonly limit?: number
+  readonly queue?: CallQueue | undefined
 }
-
-const LIMIT = 64
 
 /** Of what delegates write to their stderr, for the caller's; more would be ours to keep. */
 const MAX_STDERR_BYTES = 1 << 20
@@ -56,7 +53,7 @@ export class CallService implements Service {
 
   constructor(options: CallServiceOptions) {
     this.#options = options
-    this.#queue = new CallQueue(options.limit ?? LIMIT)
+    this.#queue = options.queue ?? new CallQueue()
   }
 
   get queue(): QueueState {
@@ -90,7 +87,8 @@ export class CallService implements Service {
     const watch = new CallWatch({ holding, stretches, refusals: metrics })
     const beganAt = performance.now()
     const text = key && `${key.plugin} ${key.containerId} ${key.ifname}`
-    const answer = await this.#queue.run(text, () => {
+    const attaches = holding.verb === 'ADD'
+    const answer = await this.#queue.run({ key: text, attaches }, () => {
       stretches.enter(holding)
       watch.add(STEP.queue, performance.now() - beganAt)
       return this.#run(call, { plugin, key, client, watch })

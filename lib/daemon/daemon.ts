@@ -7,6 +7,7 @@ import { CallLocks, LOCKS_FILE } from '../host/call-lock.ts'
 import type { Ports } from '../host/ports.ts'
 import { loadNative } from '../native/native.ts'
 import { StoreError } from '../state/store-error.ts'
+import type { CallQueue } from './call-queue.ts'
 import { CallService } from './call-service.ts'
 import { createHttpEndpoint, type HttpPages } from './http.ts'
 import { LoopDelay } from './loop-delay.ts'
@@ -32,6 +33,8 @@ export interface DaemonOptions {
   readonly path: readonly string[]
   /** Where pods' leases are, as far as it can be known at the start. */
   readonly listDataDirs: () => readonly string[]
+  /** Whose relay the ports have. */
+  readonly queue?: CallQueue
   /** A port for the counters; else they are on the socket only. */
   readonly metricsAddress?: MetricsAddress | undefined
   /** Called after each call, with what it did step by step. */
@@ -59,7 +62,7 @@ export class Daemon {
   #isReady = false
 
   private constructor(options: DaemonOptions) {
-    const { ports, findPlugin, stateDir, version, onSteps, socketPath: path } = options
+    const { ports, findPlugin, stateDir, version, queue, onSteps, socketPath: path } = options
     const native = loadNative()
     this.#options = options
     this.#startedAtMs = ports.clock.nowMs()
@@ -81,6 +84,7 @@ export class Daemon {
       stateDir,
       version,
       serveHttp,
+      queue,
       onSteps,
     })
     this.#server = new DaemonServer(this.#service, { path, native, onClient: () => this.#delay.watch() })

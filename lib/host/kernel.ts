@@ -4,6 +4,7 @@ import type { Conntrack } from '../conntrack/conntrack.ts'
 import type { ConntrackLater } from '../conntrack/conntrack-later.ts'
 import type { IpAddress } from '../ip/address.ts'
 import type { Trace, Transport } from '../netlink/connection.ts'
+import type { Relay } from '../netlink/relay.ts'
 import {
   converseOnThread,
   exchangeOnThread,
@@ -48,6 +49,8 @@ export interface KernelOptions {
   readonly trace?: Trace | undefined
   /** For a process that serves many calls: what takes long in the node's own namespace keeps nobody waiting. */
   readonly background?: Background | undefined
+  /** For such a process, too: it asks the kernel on another thread while calls wait. */
+  readonly relay?: Relay | undefined
   /** In place of the namespace that the process runs in. */
   readonly host?: Netns | undefined
 }
@@ -77,7 +80,8 @@ export class LiveKernel implements Kernel {
   }
 
   openNamespace(path: string): Namespace {
-    return new LiveNamespace(Netns.open(path), { trace: this.#options.trace })
+    const { trace, relay } = this.#options
+    return new LiveNamespace(Netns.open(path), { trace, relay })
   }
 
   close(): void {
@@ -115,8 +119,9 @@ class LiveNamespace implements Namespace {
 
   get rtnl(): Rtnl {
     if (this.#rtnl === undefined) {
-      const open = (options?: SocketOptions) => this.#netns.enter(() => openSocket(NETLINK_ROUTE, options))
-      this.#rtnl = new RtnlSocket(open, { trace: this.#options.trace, deletion: this.#makeDeletion(open) })
+      const { trace } = this.#options
+      const open = (options?: SocketOptions) => this.#open(NETLINK_ROUTE, options)
+      this.#rtnl = new RtnlSocket(open, { trace, deletion: this.#makeDeletion(open) })
     }
     return this.#rtnl
   }
@@ -125,7 +130,7 @@ class LiveNamespace implements Namespace {
     const { trace } = this.#options
     this.#nft ??= new LazyNft(async () => {
       const { NftSocket } = await import('../nftables/nft-socket.ts')
-      return new NftSocket(() => this.#openNetfilter(), trace)
+      return new NftSocket(() => this.#open(NETLINK_NETFILTER), trace)
     })
     return this.#nft
   }
@@ -139,14 +144,18 @@ class LiveNamespace implements Namespace {
     await this.#later?.finish()
   }
 
-  #openNetfilter(): Transport {
-    return this.#netns.enter(() => openSocket(NETLINK_NETFILTER))
+  #open(protocol: number, options?: SocketOptions): Transport {
+    const { relay } = this.#options
+    const openDirect = () => this.#netns.enter(() => openSocket(protocol, options))
+    // One that hears notifications asks nothing.
+    if (relay === undefined || options?.groups !== undefined) return openDirect()
+    return relay.transport({ openDirect, openRelayed: () => this.#netns.enter(() => relay.open(protocol)) })
   }
 
   async #makeConntrack(): Promise<Conntrack> {
     const { trace, background } = this.#options
     const { ConntrackSocket } = await import('../conntrack/conntrack-socket.ts')
-    if (background === undefined) return new ConntrackSocket(() => this.#openNetfilter(), trace)
+    if (background === undefined) return new ConntrackSocket(() => this.#open(NETLINK_NETFILTER), trace)
     const transport = new ThreadTransport(
       (datagram) => this.#netns.enter(() => converseOnThread(NETLINK_NETFILTER, datagram)).answers,
     )

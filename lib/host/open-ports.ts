@@ -10,6 +10,7 @@ import { SqliteLeaseStore } from '../ipam/lease-store-sqlite.ts'
 import { type Log, silentLog } from '../log/log.ts'
 import { loadNative } from '../native/native.ts'
 import type { Trace } from '../netlink/connection.ts'
+import type { Relay } from '../netlink/relay.ts'
 import type { Netns } from '../netns/netns.ts'
 import type { AttachmentStore } from '../state/attachments.ts'
 import { SqliteAttachmentStore } from '../state/attachments-sqlite.ts'
@@ -39,6 +40,8 @@ export interface HostOptions {
   readonly servedPlugin?: string
   /** Of a process that serves many calls. @see KernelOptions */
   readonly background?: Background
+  /** Of such a process, too. @see KernelOptions */
+  readonly relay?: Relay
   /** The node's network, where that is not the one that the process runs in. */
   readonly hostNetns?: Netns | undefined
   /** Of who only looks: in place of stores that are not there, so that none is made. */
@@ -51,7 +54,7 @@ export interface EmptyStores {
 }
 
 export function openPorts(options: HostOptions): Ports {
-  const { environment, executable, findPlugin, log = silentLog, background } = options
+  const { environment, executable, findPlugin, log = silentLog, background, relay } = options
   const stateDir = stateDirOf(environment)
   const key = options.servedPlugin === undefined ? undefined : callKey(options.servedPlugin, environment)
   if (key !== undefined) lockCall(`${stateDir}/${LOCKS_FILE}`, key, loadNative().lockByte)
@@ -59,7 +62,7 @@ export function openPorts(options: HostOptions): Ports {
   const attachments = once(() => openAttachments(`${stateDir}/${ATTACHMENTS_FILE}`, boot(), options))
   const leases = new Map<string, LeaseStore>()
   const trace = environment['PODWIRE_TRACE'] === 'netlink' ? traceToStderr : traceToLog(log)
-  const kernel = new LiveKernel({ trace, background, host: options.hostNetns })
+  const kernel = new LiveKernel({ trace, background, relay, host: options.hostNetns })
   const openLeases = (dataDir: string) => {
     const store = leases.get(dataDir) ?? openLeaseStore(`${dataDir}/${LEASES_FILE}`, boot(), options)
     leases.set(dataDir, store)

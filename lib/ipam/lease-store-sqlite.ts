@@ -56,6 +56,9 @@ const FREE = 'released_at_ms IS NOT NULL'
 const POD = 'network = ? AND pod_namespace = ? AND pod_name = ? AND ifname = ?'
 const BY_HOLDER = `network = ? AND container_id = ? AND ifname = ? AND ${HELD}`
 
+/** A limit that is a parameter and nothing else is part of the plan, so that SQLite makes it anew for each value that is bound. */
+const LIMIT = 'LIMIT ? + 0'
+
 /**
  * INDEXED BY where SQLite, which has no statistics here, takes the primary key for better than the index that
  * knows: it read every lease of the network to find one holder's.
@@ -70,9 +73,9 @@ export const SQL = {
   listHeldOfNetwork: `${SELECT} WHERE network = ? AND ${HELD} AND boot_id = ? ORDER BY family, address`,
   countHeld: `SELECT count(*) AS count FROM leases WHERE ${SPAN} AND ${HELD} AND boot_id = ?`,
   findNth: `SELECT address FROM leases WHERE ${SPAN} ORDER BY address LIMIT 1 OFFSET ?`,
-  listOldest: `${SELECT} WHERE ${SPAN} AND ${HELD} AND boot_id = ? ORDER BY acquired_at_ms, address LIMIT ?`,
+  listOldest: `${SELECT} WHERE ${SPAN} AND ${HELD} AND boot_id = ? ORDER BY acquired_at_ms, address ${LIMIT}`,
   find: `${SELECT} WHERE network = ? AND family = ? AND address = ?`,
-  listUsed: `SELECT address FROM leases WHERE ${SPAN} ORDER BY address LIMIT ?`,
+  listUsed: `SELECT address FROM leases WHERE ${SPAN} ORDER BY address ${LIMIT}`,
   countUsed: `SELECT count(*) AS count FROM leases WHERE ${SPAN}`,
   hold: `INSERT INTO leases (network, family, address, container_id, ifname, pod_namespace, pod_name, boot_id,
       acquired_at_ms, pool_id, netns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -87,10 +90,10 @@ export const SQL = {
   createPool: 'INSERT INTO pools (network, key, set_index, boot_id) VALUES (?, ?, ?, ?) RETURNING id, last',
   setPoolLast: 'UPDATE pools SET last = ? WHERE id = ?',
   adopt: `UPDATE leases SET pool_id = ? WHERE ${SPAN} AND pool_id <> ?`,
-  listFree: `SELECT address FROM leases WHERE pool_id = ? AND ${FREE} ORDER BY released_at_ms, family, address LIMIT ?`,
+  listFree: `SELECT address FROM leases WHERE pool_id = ? AND ${FREE} ORDER BY released_at_ms, family, address ${LIMIT}`,
   findLongestFree: `${SELECT} WHERE pool_id = ? AND ${FREE} ORDER BY released_at_ms, family, address LIMIT 1`,
   forgetReleased: `DELETE FROM leases WHERE (network, family, address) IN (SELECT network, family, address
-    FROM leases WHERE pool_id = ? AND ${FREE} AND released_at_ms < ? ORDER BY released_at_ms LIMIT ?)`,
+    FROM leases WHERE pool_id = ? AND ${FREE} AND released_at_ms < ? ORDER BY released_at_ms ${LIMIT})`,
   // SQLite takes the other columns from the row that has the maximum (https://sqlite.org/lang_select.html#bareagg).
   listLastTaken: `SELECT set_index AS setIndex, address, max(acquired_at_ms) FROM pools
     JOIN leases ON pool_id = id AND leases.network = pools.network

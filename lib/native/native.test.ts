@@ -218,7 +218,9 @@ test('calls tell a TypeError when their arguments are of another kind', (t) => {
     [() => native.send(0, wrong), 'expected descriptor, bytes'],
     [() => native.receive(wrong), 'expected integers'],
     [() => native.filterMessages(0, 17, wrong), 'expected integers'],
-    [() => native.converse(0, wrong), 'expected protocol, bytes'],
+    [() => native.converse(0, wrong), 'expected integer, bytes'],
+    [() => native.relay(0, wrong), 'expected integer, bytes'],
+    [() => native.setNice(wrong), 'expected integers'],
     [() => native.serve(wrong, wrong, () => undefined), 'expected path, integer, function'],
     [() => native.serve(wrong, 1, wrong), 'expected path, integer, function'],
     [() => native.serve(1 as never, 1, () => undefined), 'a string is needed'],
@@ -245,6 +247,14 @@ test('converse is answered when the kernel acknowledges', async (t) => {
   if (typeof answer === 'number') return t.fail(`errno ${answer}`)
   t.equal(answer.length, 1)
   t.strictSame([...(answer[0] ?? [])].slice(4, 12), [NLMSG_ERROR, 0, 0, NLM_F_CAPPED, 9, 0, 0, 0])
+})
+
+test('relay tells the errno of what is no netlink socket', async (t) => {
+  const [EBADF, ENOTSOCK] = [9, 88]
+  const fd = openSync('/dev/null', 'r')
+  t.equal(await loadNative().relay(fd, new Uint8Array(16)), ENOTSOCK)
+  closeSync(fd)
+  t.equal(await loadNative().relay(-1, new Uint8Array(16)), EBADF)
 })
 
 test('setns tells the errno when the descriptor is no namespace', (t) => {

@@ -37,6 +37,8 @@ export interface Native {
    * @returns its descriptor
    */
   configureNetlink(protocol: number, port: number): number
+  /** A socket with the same options, in the namespace of the calling thread. @returns its descriptor, the caller's to close */
+  openNetlink(protocol: number): number
   /** From now on the socket, of rtnetlink, gets messages of this type (nlmsg_type) and family only. */
   filterMessages(fd: number, type: number, family: number): void
   /** Sends one datagram on a netlink socket. */
@@ -50,6 +52,13 @@ export interface Native {
    * @returns the datagrams that came, or the errno of a socket that broke
    */
   converse(protocol: number, datagram: Uint8Array): Promise<readonly Uint8Array[] | number>
+  /**
+   * Sends a datagram on a netlink socket and receives what is answered, on one other thread, in the order of the calls.
+   * Nobody else may read the socket, and it stays open until the promise is resolved.
+   *
+   * @returns the datagrams that came, or the errno of a socket that broke
+   */
+  relay(fd: number, datagram: Uint8Array): Promise<readonly Uint8Array[] | number>
   /**
    * Listens on a unix socket that is made at the path. Each client is told of when it comes, with what it has said by then
    * (mostly all; else nothing), then with what more it says, and at last as undefined: it has closed, or has read what
@@ -87,6 +96,8 @@ export interface Native {
   openNamespace(path: string): { fd: number; inode: string } | undefined
   /** A file of /proc that is open, from its start: 4 KiB at most, as Latin-1. */
   readText(fd: number): string
+  /** Of the calling thread alone: threads and processes that it makes have none that is below 0. */
+  setNice(nice: number): void
   /** What the calling thread has worked, in milliseconds. */
   threadCpuMs(): number
   /** Gives the kernel back what malloc(3) keeps free, on another thread. */

@@ -26,9 +26,13 @@ import {
 } from './message.ts'
 import type { MessageKind, Request } from './request.ts'
 
+/** The datagrams that came, or the errno of a socket that broke. */
+export type Answers = readonly Uint8Array[] | number
+
 /** One socket's raw datagrams. */
 export interface Transport {
-  send(datagram: Uint8Array): void
+  /** @returns what is answered, where another thread asks for it; else it is to be received */
+  send(datagram: Uint8Array): Promise<Answers> | undefined
   /** A datagram that has come already; what is not taken this way goes to the handlers. @returns undefined for none */
   receive?(): Uint8Array | undefined
   /** The handlers are set once, before the first send. An error is one of the socket: ENOBUFS, say. */
@@ -205,18 +209,11 @@ export class Connection {
     this.#pending.set(lastSeq, pending)
     for (let i = 0; i < requests.length; i++) this.#owner.set(firstSeq + i, pending)
     try {
-      this.#transport.send(datagram)
-      this.#takeReplies(lastSeq)
+      const answers = this.#transport.send(datagram)
+      if (answers === undefined) this.#takeReplies(lastSeq)
+      else answers.then((them) => this.#hear(lastSeq, them))
     } catch (cause) {
-      const errno = (cause as { errno?: number }).errno ?? ENOTCONN
-      this.#settle(
-        lastSeq,
-        new NetlinkError(requests[0]?.operation ?? '', { errno: Math.abs(errno) }, { cause }),
-      )
-    }
-    if (this.#pending.has(lastSeq)) {
-      const deadlineMs = this.#options.deadlineMs ?? DEFAULT_DEADLINE_MS
-      pending.timer = setTimeout(() => this.#expire(lastSeq), deadlineMs)
+      this.#fail(lastSeq, Math.abs((cause as { errno?: number }).errno ?? ENOTCONN), cause)
     }
     return promise
   }
@@ -225,9 +222,29 @@ export class Connection {
   #takeReplies(lastSeq: number): void {
     for (let i = 0; i < MAX_DATAGRAMS_AT_ONCE && this.#pending.has(lastSeq); i++) {
       const datagram = this.#transport.receive?.()
-      if (datagram === undefined) return
+      if (datagram === undefined) break
       this.#receive(datagram)
     }
+    this.#awaitRest(lastSeq)
+  }
+
+  /** There is no deadline before: what the other thread has yet to send would still be sent after it. */
+  #hear(lastSeq: number, answers: Answers): void {
+    if (typeof answers === 'number') {
+      this.#fail(lastSeq, answers)
+      return
+    }
+    for (const datagram of answers.slice(0, MAX_DATAGRAMS_AT_ONCE)) this.#receive(datagram)
+    const rest = answers.slice(MAX_DATAGRAMS_AT_ONCE)
+    if (rest.length > 0) setImmediate(() => this.#hear(lastSeq, rest))
+    else this.#awaitRest(lastSeq)
+  }
+
+  #awaitRest(lastSeq: number): void {
+    const pending = this.#pending.get(lastSeq)
+    if (pending === undefined) return
+    const deadlineMs = this.#options.deadlineMs ?? DEFAULT_DEADLINE_MS
+    pending.timer = setTimeout(() => this.#fail(lastSeq, ETIMEDOUT), deadlineMs)
   }
 
   /** Nobody is above this to catch: what cannot be read fails those who wait. */
@@ -292,12 +309,10 @@ export class Connection {
     else pending.resolve(pending.replies)
   }
 
-  #expire(lastSeq: number): void {
+  #fail(lastSeq: number, errno: number, cause?: unknown): void {
     const operation = this.#pending.get(lastSeq)?.requests[0]?.operation ?? ''
-    this.#settle(
-      lastSeq,
-      new NetlinkError(operation, { errno: ETIMEDOUT, text: 'no answer from the kernel' }),
-    )
+    const text = errno === ETIMEDOUT ? 'no answer from the kernel' : undefined
+    this.#settle(lastSeq, new NetlinkError(operation, { errno, text }, { cause }))
   }
 
   #lose(errno: number, cause: Error): void {
@@ -306,9 +321,7 @@ export class Connection {
   }
 
   #failAll(errno: number, cause?: unknown): void {
-    for (const [lastSeq, pending] of this.#pending) {
-      this.#settle(lastSeq, new NetlinkError(pending.requests[0]?.operation ?? '', { errno }, { cause }))
-    }
+    for (const lastSeq of this.#pending.keys()) this.#fail(lastSeq, errno, cause)
   }
 }
 

@@ -3,7 +3,7 @@
 
 import { RawNetlinkSocket } from 'netlink/dist/raw.js'
 import { loadNative, type Native } from '../native/native.ts'
-import type { Transport } from './connection.ts'
+import type { Answers, Transport } from './connection.ts'
 import { NLMSG_ERROR, readErrno, readMessages } from './message.ts'
 
 export const NETLINK_ROUTE = 0
@@ -14,8 +14,6 @@ const RECEIVE_BUFFER_BYTES = 64 * 1024
 const EMSGSIZE = 90
 const ENOTCONN = 107
 const EPROTO = 71
-/** Of a long list: others get their turn. */
-const DATAGRAMS_IN_A_TURN = 16
 
 export interface SocketOptions {
   /** Multicast groups to join: RTNLGRP_LINK, … */
@@ -57,7 +55,7 @@ class Socket implements Transport {
     this.#native = native
   }
 
-  send(datagram: Uint8Array): void {
+  send(datagram: Uint8Array): undefined {
     // The number of a closed descriptor soon is another file's.
     if (!this.#isOpen) throw Object.assign(new Error('the socket is closed'), { errno: ENOTCONN })
     this.#native.send(this.#fd, datagram)
@@ -67,7 +65,7 @@ class Socket implements Transport {
     return this.#isOpen ? this.#native.receive(this.#fd) : undefined
   }
 
-  listen(onDatagram: OnDatagram, onError: OnError): void {
+  listen(onDatagram: Listeners[0], onError: Listeners[1]): void {
     this.#socket.on('message', onDatagram)
     this.#socket.on('truncatedMessage', () =>
       onError(Object.assign(new Error('datagram larger than the buffer'), { errno: EMSGSIZE })),
@@ -81,50 +79,20 @@ class Socket implements Transport {
   }
 }
 
-type OnDatagram = Parameters<Transport['listen']>[0]
-type OnError = Parameters<Transport['listen']>[1]
+type Listeners = Parameters<Transport['listen']>
 
-/** The datagrams that came, or the errno of a socket that broke. */
-type Answers = readonly Uint8Array[] | number
-
-/**
- * Sends each datagram from a socket of its own, and receives on another thread: for what takes the kernel long. The
- * answers come together, and are handed on in turns of the event loop.
- */
+/** Sends each datagram from a socket of its own, and receives on another thread: for what takes the kernel long. */
 export class ThreadTransport implements Transport {
-  readonly #converse: (datagram: Uint8Array) => Promise<Answers>
-  #onDatagram: OnDatagram = () => undefined
-  #onError: OnError = () => undefined
-  #isOpen = true
+  readonly send: (datagram: Uint8Array) => Promise<Answers>
 
   /** @param converse  `converseOnThread`, in the namespace of the port */
   constructor(converse: (datagram: Uint8Array) => Promise<Answers>) {
-    this.#converse = converse
+    this.send = converse
   }
 
-  send(datagram: Uint8Array): void {
-    void this.#converse(datagram).then((answers) => this.#receive(answers))
-  }
+  listen(): void {}
 
-  listen(onDatagram: OnDatagram, onError: OnError): void {
-    this.#onDatagram = onDatagram
-    this.#onError = onError
-  }
-
-  close(): void {
-    this.#isOpen = false
-  }
-
-  #receive(answers: Answers): void {
-    if (!this.#isOpen) return
-    if (typeof answers === 'number') {
-      this.#onError(Object.assign(new Error('the socket broke'), { errno: answers }))
-      return
-    }
-    for (const datagram of answers.slice(0, DATAGRAMS_IN_A_TURN)) this.#onDatagram(datagram)
-    const rest = answers.slice(DATAGRAMS_IN_A_TURN)
-    if (rest.length > 0) setImmediate(() => this.#receive(rest))
-  }
+  close(): void {}
 }
 
 /**

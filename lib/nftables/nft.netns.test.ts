@@ -3,6 +3,7 @@
 import tap, { test } from 'tap'
 import { NETLINK_NETFILTER, openSocket } from '../netlink/socket.ts'
 import { makeNamespace, runJson } from '../testing/netns.ts'
+import { openRelayed } from '../testing/relayed.ts'
 import { podwireTable } from './masquerade-rules.ts'
 import { nftContract } from './nft.contract.ts'
 import { NftSocket } from './nft-socket.ts'
@@ -14,14 +15,18 @@ import type { NftTable } from './table.ts'
 // Emptied for every test: to make a namespace takes longer than most of them.
 const ns = makeNamespace(tap, 'nft')
 
-function open(t: { teardown(work: () => void): void }) {
+function open(
+  t: { teardown(work: () => void): void },
+  openTransport = () => ns.netns.enter(() => openSocket(NETLINK_NETFILTER)),
+) {
   ns.run('nft', 'flush', 'ruleset')
-  const nft = new NftSocket(() => ns.netns.enter(() => openSocket(NETLINK_NETFILTER)))
+  const nft = new NftSocket(openTransport)
   t.teardown(() => nft.close())
   return { nft, dump: () => ns.run('nft', '-sy', 'list', 'ruleset') }
 }
 
 nftContract('kernel', open)
+nftContract('kernel by the relay', (t) => open(t, () => openRelayed(ns.netns, NETLINK_NETFILTER)))
 podwireTableContract('kernel', open)
 spoofTableContract('kernel', open)
 

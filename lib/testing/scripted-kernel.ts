@@ -33,7 +33,7 @@ export class ScriptedKernel implements Transport {
     this.#turns = turns
   }
 
-  send(datagram: Uint8Array): void {
+  send(datagram: Uint8Array): undefined {
     const requests = [...readMessages(datagram)]
     this.heard.push(requests)
     const turn = this.#turns.shift()

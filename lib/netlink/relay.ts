@@ -1,0 +1,127 @@
+// Another thread for what is asked of the kernel, as long as this one has others to serve. A message takes the kernel up
+// to half a millisecond, in which send(2) does not return; meanwhile this thread writes the next call's messages and reads
+// what came for the last one. A call by itself only takes longer that way: to wake a thread takes some 50 µs.
+
+import { closeSync } from 'node:fs'
+import { loadNative } from '../native/native.ts'
+import type { Answers, Transport } from './connection.ts'
+
+const ENOTCONN = 107
+
+export interface RelayOptions {
+  /** Whether this thread has others to serve. */
+  readonly isWanted: () => boolean
+  readonly onAnswered: () => void
+}
+
+/** One for all sockets of the process. */
+export class Relay {
+  readonly #options: RelayOptions
+  #waiting = 0
+
+  constructor(options: RelayOptions) {
+    this.#options = options
+  }
+
+  get isWanted(): boolean {
+    return this.#options.isWanted()
+  }
+
+  /** How many messages are with the other thread. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  /** A socket for `send`, in the namespace that the calling thread is in. @returns its descriptor */
+  open(protocol: number): number {
+    return loadNative().openNetlink(protocol)
+  }
+
+  transport(sockets: Sockets): Transport {
+    return new RelayedTransport(this, sockets)
+  }
+
+  /**
+   * @param fd  a netlink socket that nobody else reads; it stays open until it is answered
+   * @param answered  called first
+   * @throws Error with `errno` when there is no thread to be had
+   */
+  send(fd: number, datagram: Uint8Array, answered: () => void): Promise<Answers> {
+    const answers = loadNative().relay(fd, datagram)
+    this.#waiting++
+    return answers.then((them) => {
+      this.#waiting--
+      answered()
+      this.#options.onAnswered()
+      return them
+    })
+  }
+}
+
+/** Each is opened when it is first needed. */
+export interface Sockets {
+  readonly openDirect: () => Transport
+  readonly openRelayed: () => number
+}
+
+/** Asks the kernel by the relay when that is wanted, and else from this thread. */
+class RelayedTransport implements Transport {
+  readonly #relay: Relay
+  readonly #sockets: Sockets
+  #listeners: Parameters<Transport['listen']> | undefined
+  #direct: Transport | undefined
+  #fd: number | undefined
+  /** Messages that the relay has. */
+  #waiting = 0
+  #isOpen = true
+
+  constructor(relay: Relay, sockets: Sockets) {
+    this.#relay = relay
+    this.#sockets = sockets
+  }
+
+  /** The kernel hears all in the order of the calls, so none goes before what the relay has. */
+  send(datagram: Uint8Array): Promise<Answers> | undefined {
+    if (!this.#isOpen) throw Object.assign(new Error('the socket is closed'), { errno: ENOTCONN })
+    if (this.#waiting === 0 && !this.#relay.isWanted) {
+      this.#direct ??= this.#listen(this.#sockets.openDirect())
+      return this.#direct.send(datagram)
+    }
+    this.#fd ??= this.#sockets.openRelayed()
+    const answers = this.#relay.send(this.#fd, datagram, this.#onAnswered)
+    this.#waiting++
+    return answers
+  }
+
+  receive(): Uint8Array | undefined {
+    return this.#direct?.receive?.()
+  }
+
+  listen(...listeners: Parameters<Transport['listen']>): void {
+    this.#listeners = listeners
+  }
+
+  close(): void {
+    this.#isOpen = false
+    this.#direct?.close()
+    this.#direct = undefined
+    this.#closeRelayed()
+  }
+
+  #listen(transport: Transport): Transport {
+    if (this.#listeners !== undefined) transport.listen(...this.#listeners)
+    return transport
+  }
+
+  readonly #onAnswered = (): void => {
+    this.#waiting--
+    if (!this.#isOpen) this.#closeRelayed()
+  }
+
+  /** Not while the relay has a message of it: the number of a closed descriptor soon is another file's. */
+  #closeRelayed(): void {
+    if (this.#fd === undefined || this.#waiting > 0) return
+    closeSync(this.#fd)
+    this.#fd = undefined
+  }
+}

@@ -1,0 +1,389 @@
+/*
+ * Netlink on other threads than JavaScript's: requests go out in one datagram, and what the kernel answers comes back
+ * together, as a promise.
+ *
+ * converse() is for what takes the kernel long: a socket of its own each time, on one of libuv's threads. relay() is for
+ * a thread of JavaScript that has others to serve while the kernel works: one thread does it all, one after the other, on
+ * sockets that nobody else reads (of two that read one list, one gets EINVAL: netlink_dump).
+ */
+#define _GNU_SOURCE
+#include "addon.h"
+#include <errno.h>
+#include <linux/netlink.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+#ifndef SOL_NETLINK
+#define SOL_NETLINK 270
+#endif
+
+/* What was asked, and what was answered. */
+struct conversation {
+	struct conversation *next;
+	napi_async_work work;
+	napi_deferred deferred;
+	int fd;
+	int err;
+	struct answer *answers, **end;
+	size_t length;
+	unsigned char datagram[];
+};
+
+struct answer {
+	struct answer *next;
+	size_t length;
+	unsigned char datagram[];
+};
+
+static struct conversation *begin_conversation(int fd, const void *bytes, size_t length)
+{
+	struct conversation *conversation = malloc(sizeof *conversation + length);
+
+	if (!conversation)
+		return NULL;
+	*conversation = (struct conversation){ .fd = fd, .length = length };
+	conversation->end = &conversation->answers;
+	memcpy(conversation->datagram, bytes, length);
+	return conversation;
+}
+
+static const struct nlmsghdr *last_message(const unsigned char *datagram, size_t length)
+{
+	const struct nlmsghdr *message = (const struct nlmsghdr *)datagram, *last = NULL;
+	ssize_t rest = (ssize_t)length;
+
+	for (; NLMSG_OK(message, rest); message = NLMSG_NEXT(message, rest))
+		last = message;
+	return last;
+}
+
+/* Whether it acknowledges or refuses what was asked last, or ends its list; of what asks for neither, whether it answers. */
+static bool is_last_answer(const unsigned char *datagram, ssize_t length, const struct nlmsghdr *asked)
+{
+	const struct nlmsghdr *message = (const struct nlmsghdr *)datagram;
+	bool is_single = !(asked->nlmsg_flags & (NLM_F_ACK | NLM_F_DUMP));
+
+	for (; NLMSG_OK(message, length); message = NLMSG_NEXT(message, length))
+		if (message->nlmsg_seq == asked->nlmsg_seq &&
+		    (is_single || message->nlmsg_type == NLMSG_ERROR || message->nlmsg_type == NLMSG_DONE))
+			return true;
+	return false;
+}
+
+static int keep_answer(struct conversation *conversation, const unsigned char *datagram, size_t length)
+{
+	struct answer *answer = malloc(sizeof *answer + length);
+
+	if (!answer)
+		return ENOMEM;
+	*answer = (struct answer){ .length = length };
+	memcpy(answer->datagram, datagram, length);
+	*conversation->end = answer;
+	conversation->end = &answer->next;
+	return 0;
+}
+
+static void converse(struct conversation *conversation)
+{
+	const struct nlmsghdr *asked = last_message(conversation->datagram, conversation->length);
+	unsigned char datagram[64 << 10]; /* more than the kernel puts into one of a list, by the reader's buffer */
+	ssize_t sent;
+
+	do
+		sent = send(conversation->fd, conversation->datagram, conversation->length, 0);
+	while (sent < 0 && errno == EINTR);
+	if (sent < 0) {
+		conversation->err = errno;
+		return;
+	}
+	while (asked) {
+		/* All that there is to say was said when send(2) returned; a list goes on as it is received. */
+		ssize_t length = recv(conversation->fd, datagram, sizeof datagram, MSG_TRUNC | MSG_DONTWAIT);
+
+		if (length < 0 && errno == EINTR)
+			continue;
+		/* A batch of nfnetlink that is refused as a whole is answered at its first message only. */
+		if (length < 0 && errno == EAGAIN)
+			return;
+		if (length < 0)
+			conversation->err = errno;
+		else if ((size_t)length > sizeof datagram)
+			conversation->err = EMSGSIZE;
+		else
+			conversation->err = keep_answer(conversation, datagram, (size_t)length);
+		if (conversation->err || is_last_answer(datagram, length, asked))
+			return;
+	}
+}
+
+/* Resolves its promise with the datagrams, or with the errno of a socket that broke; it is no more then. */
+static void end_conversation(napi_env env, struct conversation *conversation)
+{
+	napi_value result, datagram;
+	uint32_t count = 0;
+
+	napi_create_array(env, &result);
+	for (struct answer *answer = conversation->answers, *next; answer; answer = next) {
+		next = answer->next;
+		napi_create_buffer_copy(env, answer->length, answer->datagram, NULL, &datagram);
+		napi_set_element(env, result, count++, datagram);
+		free(answer);
+	}
+	if (conversation->err)
+		napi_create_int32(env, conversation->err, &result);
+	napi_resolve_deferred(env, conversation->deferred, result);
+	free(conversation);
+}
+
+/* Two arguments: an integer and bytes; throws a TypeError and returns false when they are something else. */
+static bool arguments(napi_env env, napi_callback_info info, int32_t *number, void **bytes, size_t *length)
+{
+	napi_value argv[2];
+	size_t argc = 2;
+
+	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+	if (argc == 2 && napi_get_value_int32(env, argv[0], number) == napi_ok &&
+	    napi_get_typedarray_info(env, argv[1], NULL, length, bytes, NULL, NULL) == napi_ok)
+		return true;
+	napi_throw_type_error(env, NULL, "expected integer, bytes");
+	return false;
+}
+
+static void run_conversation(napi_env env, void *data)
+{
+	struct conversation *conversation = data;
+
+	converse(conversation);
+	/* Here, since the kernel may wait for a grace period when a socket of nfnetlink is closed. */
+	close(conversation->fd);
+}
+
+static void complete_conversation(napi_env env, napi_status status, void *data)
+{
+	struct conversation *conversation = data;
+
+	napi_delete_async_work(env, conversation->work);
+	end_conversation(env, conversation);
+}
+
+/*
+ * converse(protocol, datagram) -> Promise of the answers' datagrams, or of an errno: sends from a socket of its own in
+ * the calling thread's namespace, and waits on another thread until the last message is answered.
+ */
+napi_value addon_converse(napi_env env, napi_callback_info info)
+{
+	struct conversation *conversation;
+	napi_value promise, name;
+	int32_t protocol;
+	size_t length;
+	void *bytes;
+	int fd, on = 1;
+
+	if (!arguments(env, info, &protocol, &bytes, &length))
+		return NULL;
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+	if (fd < 0)
+		return throw_errno(env, "socket", errno);
+	setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
+	setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
+	conversation = begin_conversation(fd, bytes, length);
+	if (!conversation) {
+		close(fd);
+		return throw_errno(env, "malloc", ENOMEM);
+	}
+	napi_create_promise(env, &conversation->deferred, &promise);
+	napi_create_string_utf8(env, "netlink conversation", NAPI_AUTO_LENGTH, &name);
+	napi_create_async_work(env, NULL, name, run_conversation, complete_conversation, conversation,
+			       &conversation->work);
+	napi_queue_async_work(env, conversation->work);
+	return promise;
+}
+
+struct list {
+	struct conversation *first, **end;
+};
+
+static void append(struct list *list, struct conversation *conversation)
+{
+	conversation->next = NULL;
+	*list->end = conversation;
+	list->end = &conversation->next;
+}
+
+static struct conversation *take_all(struct list *list)
+{
+	struct conversation *all = list->first;
+
+	list->first = NULL;
+	list->end = &list->first;
+	return all;
+}
+
+static struct {
+	napi_env env;
+	napi_async_context context;
+	uv_thread_t thread;
+	uv_async_t has_answers;
+	uv_mutex_t lock; /* of all below */
+	uv_cond_t has_work;
+	bool sleeps;
+	struct list work, answered;
+	atomic_bool is_wanted; /* there is work; also looked at without the lock */
+	size_t under_way;      /* JavaScript's thread only */
+} relay;
+
+/*
+ * How long the thread looks out for more work before it sleeps: while calls come one upon the other, there is some in that
+ * time. To wake it takes JavaScript's thread longer than to leave work with it, and may cost it its CPU.
+ */
+#define LOOKOUT_NS 100000
+
+static void pause_briefly(void)
+{
+	for (int i = 0; i < 32; i++)
+#if defined __x86_64__
+		__builtin_ia32_pause();
+#elif defined __aarch64__
+		__asm__ volatile("yield");
+#endif
+}
+
+static long long now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+static void await_work(void)
+{
+	long long until = now_ns() + LOOKOUT_NS;
+
+	while (!atomic_load(&relay.is_wanted) && now_ns() < until)
+		pause_briefly();
+}
+
+static struct conversation *take_work(void)
+{
+	struct conversation *all;
+
+	await_work();
+	uv_mutex_lock(&relay.lock);
+	while (!relay.work.first) {
+		relay.sleeps = true;
+		uv_cond_wait(&relay.has_work, &relay.lock);
+	}
+	relay.sleeps = false;
+	all = take_all(&relay.work);
+	atomic_store(&relay.is_wanted, false);
+	uv_mutex_unlock(&relay.lock);
+	return all;
+}
+
+static void run_relay(void *unused)
+{
+	prctl(PR_SET_NAME, "netlink-relay");
+	for (;;)
+		for (struct conversation *one = take_work(), *next; one; one = next) {
+			next = one->next;
+			converse(one);
+			uv_mutex_lock(&relay.lock);
+			append(&relay.answered, one);
+			uv_mutex_unlock(&relay.lock);
+			uv_async_send(&relay.has_answers);
+		}
+}
+
+/* All that came meanwhile in one turn: promises go on when the scope is closed. */
+static void hand_over(uv_async_t *handle)
+{
+	napi_env env = relay.env;
+	napi_handle_scope handles;
+	napi_callback_scope scope;
+	napi_value resource;
+	struct conversation *one, *next;
+
+	uv_mutex_lock(&relay.lock);
+	one = take_all(&relay.answered);
+	uv_mutex_unlock(&relay.lock);
+	if (!one)
+		return;
+	napi_open_handle_scope(env, &handles);
+	napi_create_object(env, &resource);
+	napi_open_callback_scope(env, resource, relay.context, &scope);
+	for (; one; one = next) {
+		next = one->next;
+		relay.under_way--;
+		end_conversation(env, one);
+	}
+	if (relay.under_way == 0)
+		uv_unref((uv_handle_t *)&relay.has_answers);
+	napi_close_callback_scope(env, scope);
+	napi_close_handle_scope(env, handles);
+}
+
+/* @returns 0, or the errno of a thread that cannot be had */
+static int start_relay(napi_env env)
+{
+	uv_loop_t *loop;
+	napi_value name;
+	int err;
+
+	relay.work.end = &relay.work.first;
+	relay.answered.end = &relay.answered.first;
+	uv_mutex_init(&relay.lock);
+	uv_cond_init(&relay.has_work);
+	err = uv_thread_create(&relay.thread, run_relay, NULL);
+	if (err)
+		return -err;
+	relay.env = env;
+	napi_create_string_utf8(env, "netlink relay", NAPI_AUTO_LENGTH, &name);
+	napi_async_init(env, NULL, name, &relay.context);
+	napi_get_uv_event_loop(env, &loop);
+	uv_async_init(loop, &relay.has_answers, hand_over);
+	uv_unref((uv_handle_t *)&relay.has_answers);
+	return 0;
+}
+
+/*
+ * relay(fd, datagram) -> Promise of the answers' datagrams, or of an errno: one other thread sends and receives, in the
+ * order of the calls. The socket must stay open meanwhile.
+ */
+napi_value addon_relay(napi_env env, napi_callback_info info)
+{
+	struct conversation *conversation;
+	napi_value promise;
+	size_t length;
+	int32_t fd;
+	void *bytes;
+	bool sleeps;
+	int err;
+
+	if (!arguments(env, info, &fd, &bytes, &length))
+		return NULL;
+	err = relay.env ? 0 : start_relay(env);
+	if (err)
+		return throw_errno(env, "pthread_create", err);
+	conversation = begin_conversation(fd, bytes, length);
+	if (!conversation)
+		return throw_errno(env, "malloc", ENOMEM);
+	napi_create_promise(env, &conversation->deferred, &promise);
+	if (relay.under_way++ == 0)
+		uv_ref((uv_handle_t *)&relay.has_answers);
+	uv_mutex_lock(&relay.lock);
+	append(&relay.work, conversation);
+	atomic_store(&relay.is_wanted, true);
+	sleeps = relay.sleeps;
+	uv_mutex_unlock(&relay.lock);
+	if (sleeps)
+		uv_cond_signal(&relay.has_work);
+	return promise;
+}
