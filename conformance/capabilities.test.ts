@@ -1,4 +1,4 @@
-// The capabilities that deploy/podwire.service gives the daemon, and deploy/podwire.yaml with one more: with them it serves
+// The capabilities that deploy/podwire.service gives the daemon, and deploy/podwire.yaml with another in place of one: with them it serves
 // all that there is, without any one of them something that a node may need.
 
 import { execFileSync, spawn } from 'node:child_process'
@@ -120,6 +120,8 @@ const NEEDS: Readonly<Record<string, (scene: Scene, t: Test) => Promise<string[]
     return live([{ ...config, ipam }])
   },
   net_raw: ({ live, config }) => live([{ ...config, ipam: { type: 'raw' } }]),
+  sys_nice: async ({ node }) =>
+    node.daemon?.log.includes('priority not raised') ? ['not before others'] : [],
 }
 
 test('the daemon’s capabilities are those that something takes', async (t) => {

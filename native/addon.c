@@ -363,12 +363,15 @@ struct thread_attributes {
 
 #define FLAG_RESET_ON_FORK 1
 
-/* setNice(nice): of the calling thread alone; threads and processes that it makes have none that is below 0. */
+/*
+ * setNice(nice): of the calling thread alone; threads and processes that it makes have none that is below 0. One of another
+ * scheduling policy than the usual is left as it is.
+ */
 static napi_value addon_set_nice(napi_env env, napi_callback_info info)
 {
 	struct thread_attributes attributes = { .size = sizeof attributes, .flags = FLAG_RESET_ON_FORK };
 
-	if (!int_arguments(env, info, 1, &attributes.nice))
+	if (!int_arguments(env, info, 1, &attributes.nice) || sched_getscheduler(0) != SCHED_OTHER)
 		return NULL;
 	if (syscall(SYS_sched_setattr, 0, &attributes, 0))
 		return throw_errno(env, "sched_setattr", errno);

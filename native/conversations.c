@@ -230,6 +230,7 @@ static struct {
 	napi_env env;
 	napi_async_context context;
 	uv_thread_t thread;
+	bool is_running;
 	uv_async_t has_answers;
 	uv_mutex_t lock; /* of all below */
 	uv_cond_t has_work;
@@ -302,32 +303,35 @@ static void run_relay(void *unused)
 		}
 }
 
-/* All that came meanwhile in one turn: promises go on when the scope is closed. */
-static void hand_over(uv_async_t *handle)
+/* What waits for the answer goes on when the scope is closed, and all that follows from it, before the next is heard of. */
+static void resolve(struct conversation *conversation)
 {
 	napi_env env = relay.env;
 	napi_handle_scope handles;
 	napi_callback_scope scope;
 	napi_value resource;
+
+	napi_open_handle_scope(env, &handles);
+	napi_create_object(env, &resource);
+	napi_open_callback_scope(env, resource, relay.context, &scope);
+	end_conversation(env, conversation);
+	napi_close_callback_scope(env, scope);
+	napi_close_handle_scope(env, handles);
+}
+
+static void hand_over(uv_async_t *handle)
+{
 	struct conversation *one, *next;
 
 	uv_mutex_lock(&relay.lock);
 	one = take_all(&relay.answered);
 	uv_mutex_unlock(&relay.lock);
-	if (!one)
-		return;
-	napi_open_handle_scope(env, &handles);
-	napi_create_object(env, &resource);
-	napi_open_callback_scope(env, resource, relay.context, &scope);
 	for (; one; one = next) {
 		next = one->next;
-		relay.under_way--;
-		end_conversation(env, one);
+		if (--relay.under_way == 0)
+			uv_unref((uv_handle_t *)handle);
+		resolve(one);
 	}
-	if (relay.under_way == 0)
-		uv_unref((uv_handle_t *)&relay.has_answers);
-	napi_close_callback_scope(env, scope);
-	napi_close_handle_scope(env, handles);
 }
 
 /* @returns 0, or the errno of a thread that cannot be had */
@@ -337,20 +341,21 @@ static int start_relay(napi_env env)
 	napi_value name;
 	int err;
 
-	relay.work.end = &relay.work.first;
-	relay.answered.end = &relay.answered.first;
-	uv_mutex_init(&relay.lock);
-	uv_cond_init(&relay.has_work);
+	if (!relay.env) {
+		relay.env = env;
+		relay.work.end = &relay.work.first;
+		relay.answered.end = &relay.answered.first;
+		uv_mutex_init(&relay.lock);
+		uv_cond_init(&relay.has_work);
+		napi_create_string_utf8(env, "netlink relay", NAPI_AUTO_LENGTH, &name);
+		napi_async_init(env, NULL, name, &relay.context);
+		napi_get_uv_event_loop(env, &loop);
+		uv_async_init(loop, &relay.has_answers, hand_over);
+		uv_unref((uv_handle_t *)&relay.has_answers);
+	}
 	err = uv_thread_create(&relay.thread, run_relay, NULL);
-	if (err)
-		return -err;
-	relay.env = env;
-	napi_create_string_utf8(env, "netlink relay", NAPI_AUTO_LENGTH, &name);
-	napi_async_init(env, NULL, name, &relay.context);
-	napi_get_uv_event_loop(env, &loop);
-	uv_async_init(loop, &relay.has_answers, hand_over);
-	uv_unref((uv_handle_t *)&relay.has_answers);
-	return 0;
+	relay.is_running = err == 0;
+	return -err;
 }
 
 /*
@@ -369,7 +374,7 @@ napi_value addon_relay(napi_env env, napi_callback_info info)
 
 	if (!arguments(env, info, &fd, &bytes, &length))
 		return NULL;
-	err = relay.env ? 0 : start_relay(env);
+	err = relay.is_running ? 0 : start_relay(env);
 	if (err)
 		return throw_errno(env, "pthread_create", err);
 	conversation = begin_conversation(fd, bytes, length);

@@ -3,7 +3,7 @@
 import { podAddressing } from '../../lib/attach/addressing.ts'
 import { enableForwarding } from '../../lib/attach/forward.ts'
 import { leaseAddresses } from '../../lib/attach/leased.ts'
-import { masquerade } from '../../lib/attach/masquerade.ts'
+import { masquerade, unmasquerade } from '../../lib/attach/masquerade.ts'
 import { configurePodEnd } from '../../lib/attach/pod-end.ts'
 import { completeRecord, putRecord } from '../../lib/attach/recorded.ts'
 import { refuseRepeat } from '../../lib/attach/repeat.ts'
@@ -86,6 +86,8 @@ async function isWired({ kernel }: Ports, { hostIfname, hostMac }: BridgeAttachm
 
 /** Written before anything is made, so that whatever happens then can be found and taken back. */
 function record({ ports, request, attachment, undo }: Wiring): void {
+  // Once it is recorded, an ADD that finds the table flushed puts its elements there. Done after the record is gone.
+  undo.push('remove the masquerade elements', () => unmasquerade(ports, request, attachment.masquerade))
   undo.push('forget the attachment', () => ports.attachments.delete(attachmentKey(PLUGIN, request)))
   putRecord(ports, request, { plugin: PLUGIN, record: attachment })
 }

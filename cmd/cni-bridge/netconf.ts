@@ -67,7 +67,15 @@ export const netconfSchema = object({
 
 type Decoded = Infer<typeof netconfSchema>
 
-const decodeNetconf = perConfig((config) => decode(netconfSchema, config))
+/** What follows from the text alone. */
+const readConfig = perConfig((config) => {
+  const { args, runtimeConfig, ...fields } = decode(netconfSchema, config)
+  refuseContradictions(fields)
+  const { vlan, vlanTrunk, preserveDefaultVlan, ...rest } = fields
+  const isGateway = rest.isGateway || rest.isDefaultGateway
+  const vlans = parseVlans({ bridge: rest.bridge, isGateway, vlan, vlanTrunk, preserveDefaultVlan })
+  return { netconf: { ...rest, isGateway, vlans }, macs: { args, runtimeConfig } }
+})
 
 export type BridgeNetconf = Omit<Fields, 'vlan' | 'vlanTrunk' | 'preserveDefaultVlan'> & {
   /** Undefined when nothing is said of VLANs. */
@@ -78,19 +86,10 @@ export type BridgeNetconf = Omit<Fields, 'vlan' | 'vlanTrunk' | 'preserveDefault
 
 /** @throws CniError 7 for wrong types and contradictions */
 export function parseNetconf(request: Request): BridgeNetconf {
-  const { args, runtimeConfig, ...fields } = decodeNetconf(request.netconf)
-  const { vlan, vlanTrunk, preserveDefaultVlan, ...netconf } = fields
-  const isGateway = netconf.isGateway || netconf.isDefaultGateway
-  refuseContradictions(fields)
-  const vlans = parseVlans({ bridge: netconf.bridge, isGateway, vlan, vlanTrunk, preserveDefaultVlan })
+  const { netconf, macs } = readConfig(request.netconf)
   // IP and GATEWAY are for the IPAM plugin: one CNI_ARGS serves both.
   if (request.command !== 'STATUS') requireKnownArgs(request.args, ['MAC', 'IP', 'GATEWAY'])
-  return {
-    ...netconf,
-    isGateway,
-    vlans,
-    mac: requestedMac(request, { args, runtimeConfig }),
-  }
+  return { ...netconf, mac: requestedMac(request, macs) }
 }
 
 type Fields = Omit<Decoded, 'args' | 'runtimeConfig'>

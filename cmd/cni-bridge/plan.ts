@@ -34,7 +34,6 @@ export function planAttachment(
     mtu: netconf.mtu,
     hairpin: netconf.hairpinMode,
     isolated: netconf.portIsolation,
-    ...(netconf.vlans === undefined ? {} : { vlans: netconf.vlans }),
     up: !netconf.disableContainerInterface,
     enableDad: netconf.enabledad,
     ips: ips.map(formatIp),
@@ -44,6 +43,7 @@ export function planAttachment(
       : [],
     macSpoofCheck: netconf.macspoofchk,
     ipam: ipam?.section ?? null,
+    ...(netconf.vlans === undefined ? {} : { vlans: netconf.vlans }),
   }
 }
 

@@ -1,12 +1,14 @@
 // The verbs on a node in memory: what they make, and that nothing is left of what failed or was taken away.
 
 import { test } from 'tap'
+import type { Result } from '../../lib/cni/result.ts'
 import { ConntrackLater } from '../../lib/conntrack/conntrack-later.ts'
 import { IpAddress } from '../../lib/ip/address.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
 import { podwireTable } from '../../lib/nftables/masquerade-rules.ts'
 import { listMasquerade } from '../../lib/nftables/podwire-table.ts'
 import { makeScene, refuseEach, type Scene } from '../../lib/testing/scene.ts'
+import { type Meeting, meet } from '../../lib/testing/side-by-side.ts'
 import { attach, NETCONF } from './node.fixture.ts'
 import { plugin } from './plugin.ts'
 
@@ -390,3 +392,69 @@ test('GC takes away what is not valid, recorded or not, and nothing else', async
   await gc([])
   t.notOk(/veth|elements|attachment/.test(scene.dump()))
 })
+
+/** A node, and the results of the pods that are there. */
+class Node {
+  readonly scene = makeScene()
+  readonly results = new Map<string, Result>()
+
+  readonly add = async (containerId: string): Promise<void> => {
+    this.results.set(containerId, await attach(this.scene, NETCONF, { containerId }))
+  }
+
+  readonly tryAdd = (containerId: string): Promise<void> =>
+    this.add(containerId).catch((error: unknown) => {
+      if (!String(error).includes('EPERM')) throw error
+    })
+
+  readonly del = async (containerId: string): Promise<void> => {
+    this.results.delete(containerId)
+    await del(this.scene, NETCONF, { containerId })
+  }
+}
+
+const MEETINGS: Readonly<Record<string, (node: Node) => Promise<Pick<Meeting, 'first' | 'second'>>>> = {
+  'the first two': async ({ add }) => ({ first: () => add('pod-1'), second: () => add('pod-2') }),
+  'the last one goes and another comes': async ({ add, del }) => {
+    await add('pod-1')
+    return { first: () => del('pod-1'), second: () => add('pod-2') }
+  },
+  'one comes and the last one goes': async ({ add, del }) => {
+    await add('pod-1')
+    return { first: () => add('pod-2'), second: () => del('pod-1') }
+  },
+  'the first two, of which one fails before the other is there': failing(1),
+  'the first two, of which one fails when the other is past it': failing(2),
+}
+
+/** @param nth  to come to the route is refused */
+function failing(nth: number): (node: Node) => Promise<Pick<Meeting, 'first' | 'second'>> {
+  return async ({ scene, tryAdd }) => {
+    let count = 0
+    scene.refuse = (operation) =>
+      operation.startsWith('ip route prepend default via 10.') && ++count === nth ? 'EPERM' : undefined
+    return { first: () => tryAdd('pod-1'), second: () => tryAdd('pod-2') }
+  }
+}
+
+for (const [name, prepare] of Object.entries(MEETINGS)) {
+  test(`calls that meet are as if one came after the other: ${name}`, async (t) => {
+    let after = 0
+    for (let met = true; met; after++) {
+      const node = new Node()
+      met = await meet({ ...(await prepare(node)), after })
+      const dump = node.scene.dump()
+      t.equal(node.results.size, name === 'the first two' ? 2 : 1)
+      for (const containerId of ['pod-1', 'pod-2']) {
+        const prevResult = node.results.get(containerId)
+        if (prevResult === undefined)
+          t.notOk(dump.includes(`net ${containerId} eth0`), `after ${after}: ${dump}`)
+        else
+          await plugin
+            .check(node.scene.ports, node.scene.request('CHECK', NETCONF, { containerId, prevResult }))
+            .catch((error) => t.error(error, `after ${after}`))
+      }
+    }
+    t.ok(after > 40, `${after} steps`)
+  })
+}

@@ -66,11 +66,10 @@ export async function letThrough(ports: Ports, record: FirewallRecord): Promise<
 async function restoreOthers(ports: Ports, request: Request): Promise<void> {
   const { nft } = ports.kernel.host
   const own = ownerOf(request)
-  const records = listRecords(ports)
-  for (const other of records.filter((one) => ownerText(one) !== own)) {
+  for (const other of listRecords(ports).filter((one) => ownerText(one) !== own)) {
     const owner = ownerText(other)
     const pod = firewalledOf(other.record)
-    await addFirewalled(nft, pod, { owner, adminChains: adminChainsOf(records) })
+    await addFirewalled(nft, pod, { owner, adminChains: adminChainsOf(listRecords(ports)) })
     // A DEL that ran meanwhile had taken its elements away before.
     if (ports.attachments.find(other) === undefined) await removeFirewalled(nft, pod, owner)
   }

@@ -89,6 +89,7 @@ async function takeBack(ports: Ports, request: Request, record: FirewallRecord):
   const isOpen = (other: FirewallRecord) => other.policy === 'open'
   const needsBridge = () =>
     listOthers().some((other) => !isOpen(other.record) && other.record.bridge === record.bridge)
+  const before = listOthers()
   const failures = new Failures()
   await failures.attempt(() => removeFirewalled(nft, pod, own))
   if (!isOpen(record) && !needsBridge()) await failures.attempt(() => forgetBridge(nft, pod))
@@ -99,7 +100,7 @@ async function takeBack(ports: Ports, request: Request, record: FirewallRecord):
     await failures.attempt(() => mendFirewallTable(nft, adminChainsOf(others)))
   }
   failures.throwIfAny()
-  await returnToLateComers(ports, { before: others, now: listOthers() })
+  await returnToLateComers(ports, { before, now: listOthers() })
 }
 
 /** An ADD that ran meanwhile had looked before we took away what it needs, too. */

@@ -8,6 +8,7 @@ import { podwireTable } from '../../lib/nftables/masquerade-rules.ts'
 import { spoofTable } from '../../lib/nftables/spoof-table.ts'
 import { accept, drop } from '../../lib/nftables/statement.ts'
 import { makeScene, type Pod, type Scene } from '../../lib/testing/scene.ts'
+import { meet } from '../../lib/testing/side-by-side.ts'
 import { parseNetconf } from './netconf.ts'
 import { plugin } from './plugin.ts'
 
@@ -242,6 +243,34 @@ test('ADD takes everything back when a step fails', async (t) => {
     await t.rejects(call(scene, 'ADD', conf({ ingressPolicy: 'isolated' }), pod(5)), failing)
     t.ok(isReached, `${failing} is reached`)
     t.equal(scene.dump(), before, failing)
+  }
+})
+
+test('a pod that comes while the last one goes has all that it needs', async (t) => {
+  const same = conf({ ingressPolicy: 'same-bridge' })
+  for (const order of ['DEL first', 'ADD first']) {
+    let [after, met] = [0, true]
+    for (; met; after++) {
+      const scene = makeScene()
+      await installDocker(scene)
+      await call(scene, 'ADD', same, pod(5))
+      const calls = [() => call(scene, 'DEL', {}, pod(5)), () => call(scene, 'ADD', same, pod(6))] as const
+      const [first, second] = order === 'DEL first' ? calls : ([calls[1], calls[0]] as const)
+      met = await meet({ first, second, after })
+      await call(scene, 'CHECK', same, pod(6)).catch((error) => t.error(error, `${order}, after ${after}`))
+    }
+    t.ok(after > 20, `${order}: met at ${after} steps`)
+  }
+})
+
+test('pods that come at the same time are one rule in a chain of others', async (t) => {
+  for (let [after, met] = [0, true]; met; after++) {
+    const scene = makeScene()
+    await installDocker(scene)
+    const add = (number: number) => () => call(scene, 'ADD', conf(), pod(number))
+    met = await meet({ first: add(5), second: add(6), after })
+    const rules = scene.dump().match(/comment "podwire: pods of cni-firewall"/g) ?? []
+    t.equal(rules.length, 1, `after ${after}`)
   }
 })
 

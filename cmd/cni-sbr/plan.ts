@@ -107,10 +107,11 @@ async function chooseTables(
 ): Promise<number[]> {
   if (netconf.table !== undefined) return Array.from({ length: count }, () => netconf.table as number)
   const rules = [...(await rtnl.listRules(4)), ...(await rtnl.listRules(6))]
+  const routes = await rtnl.listRoutes()
   const recorded = attachments
     .list({ plugin: 'cni-sbr', containerId })
     .flatMap(({ record }) => (record as SbrRecord).routesTo)
-  const taken = new Set([...rules, ...(await rtnl.listRoutes())].map(({ table }) => table).concat(recorded))
+  const taken = new Set([...rules, ...routes].map(({ table }) => table).concat(recorded))
   const free: number[] = []
   for (let table = FIRST_TABLE; free.length < count; table++) if (!taken.has(table)) free.push(table)
   return free

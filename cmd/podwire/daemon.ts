@@ -61,7 +61,7 @@ export async function runDaemon(command: DaemonCommand): Promise<void> {
   }
   const unprivileged = raisePriority()
   if (unprivileged !== undefined)
-    log.info({ error: String(unprivileged) }, 'no higher priority: calls may wait for a CPU')
+    log.info({ error: String(unprivileged) }, 'priority not raised: calls may wait for a CPU')
   const queue = new CallQueue()
   const { relay } = queue
   const ports = openPorts({ environment, executable, findPlugin, log, background, relay })

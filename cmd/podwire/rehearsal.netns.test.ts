@@ -77,7 +77,7 @@ test('a rehearsal ends when the daemon stops, and lets calls go first', async (t
   t.notOk(existsSync(`${options.stateDir}/rehearsal/networks`), 'nothing is attached while calls run')
   isStopped = true
   idle.resolve()
-  t.match(await rehearsal, { pods: 2 }, 'those that had begun')
+  t.match(await rehearsal, { pods: 4 }, 'those that had begun')
 })
 
 test('a rehearsal ends with its first failure', async (t) => {

@@ -39,8 +39,9 @@ export interface Rehearsal {
  * waits for what these are about, no longer.
  */
 const LANES = 4
-/** With so many the daemon does one after the other, as calls mostly come; with all of them it uses its relay (CallQueue). */
-const FEW_LANES = 2
+
+/** First as calls come mostly, of which the daemon asks the kernel itself; then as many come, by the relay (CallQueue). */
+const PARTS = [Number.POSITIVE_INFINITY, 1]
 
 /** Where it is not, masquerading would load connection tracking. */
 const CONNTRACK = '/proc/sys/net/netfilter/nf_conntrack_count'
@@ -58,22 +59,21 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
     return netns
   }
   let pods = 0
-  try {
-    const stage = await openStage(options, { directory, host: makeNamespace() })
+  const play = async (lanes: readonly Netns[], stage: Stage, end: number) => {
     const failures: unknown[] = []
-    const followLane = async (pod: Netns, end: number) => {
+    const followLane = async (pod: Netns) => {
       while (pods < end && failures.length === 0 && !options.isStopped()) await stage.comeAndGo(pod, pods++)
     }
     // The stage closes when all are through, whatever became of one.
-    const followLanes = (lanes: readonly Netns[], end: number) =>
-      Promise.all(lanes.map((pod) => followLane(pod, end).catch((error) => failures.push(error))))
-    try {
-      const lanes = Array.from({ length: LANES }, makeNamespace)
-      await followLanes(lanes.slice(0, FEW_LANES), options.pods / 2)
-      await followLanes(lanes, options.pods)
-      if (failures.length > 0) throw failures[0]
-    } finally {
-      await stage.close()
+    await Promise.all(lanes.map((pod) => followLane(pod).catch((error) => failures.push(error))))
+    await stage.close()
+    if (failures.length > 0) throw failures[0]
+  }
+  try {
+    const lanes = Array.from({ length: LANES }, makeNamespace)
+    for (const [i, several] of PARTS.entries()) {
+      const stage = await openStage(options, { directory, host: makeNamespace(), several })
+      await play(lanes, stage, (options.pods * (i + 1)) / PARTS.length)
     }
   } finally {
     for (const netns of namespaces) netns.close()
@@ -85,14 +85,20 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
 interface Place {
   readonly directory: string
   readonly host: Netns
+  readonly several: number
 }
 
-async function openStage(options: RehearsalOptions, { directory, host }: Place) {
+interface Stage {
+  comeAndGo(pod: Netns, number: number): Promise<void>
+  close(): Promise<void>
+}
+
+async function openStage(options: RehearsalOptions, { directory, host, several }: Place): Promise<Stage> {
   const { executable, version, plugins, findPlugin, idle } = options
   const environment = { PODWIRE_STATE_DIR: directory }
   // With one, each DEL would wait until the kernel has let go of the link before. With the daemon's own, fewer than libuv has.
   const background = { deletionThreads: LANES - 1, onConnectionsKept: () => undefined }
-  const queue = new CallQueue()
+  const queue = new CallQueue({ several })
   const { relay } = queue
   const ports = openPorts({ environment, executable, findPlugin, background, relay, hostNetns: host })
   const socketPath = `${directory}/podwire.sock`

@@ -105,8 +105,9 @@ OOMScoreAdjust=-900
 
 # It changes links, addresses, routes and nftables (NET_ADMIN), enters namespaces of pods (SYS_ADMIN), which a runtime may
 # name by a process (/proc/<pid>/ns/net, SYS_PTRACE), and keeps its files below directories that may belong to others
-# (DAC_OVERRIDE). Plugins of others that it starts have no more than that: upstream's dhcp, for one, needs NET_RAW.
-CapabilityBoundingSet=CAP_NET_ADMIN CAP_SYS_ADMIN CAP_SYS_PTRACE CAP_DAC_OVERRIDE CAP_NET_RAW
+# (DAC_OVERRIDE). Its thread goes before others' (SYS_NICE). Plugins of others that it starts have no more than that:
+# upstream's dhcp, for one, needs NET_RAW.
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_SYS_ADMIN CAP_SYS_PTRACE CAP_DAC_OVERRIDE CAP_NET_RAW CAP_SYS_NICE
 NoNewPrivileges=yes
 RestrictAddressFamilies=AF_UNIX AF_NETLINK AF_INET AF_INET6 AF_PACKET
 # setns(2) into network namespaces and unshare(2) of them (for the rehearsal), and no others.

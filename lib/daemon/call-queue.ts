@@ -1,5 +1,5 @@
-// In what order calls run. Those of one attachment one after the other, as they came; others side by side, a bounded
-// number at a time. Each begins in a turn of the event loop of its own: a call asks the kernel synchronously and takes
+// In what order calls run. Those of one container one after the other, as they came (its interfaces share a loopback, routing
+// tables, rules); others side by side, a bounded number at a time. Each begins in a turn of the event loop of its own: a call asks the kernel synchronously and takes
 // a millisecond or two, and between two of them the daemon answers whoever else is there.
 //
 // While several attach something, another thread asks the kernel (Relay), and calls run in pieces. Then one begins when that
@@ -14,14 +14,19 @@ export interface QueueState {
   readonly waiting: number
 }
 
-/** With fewer, each would take longer, and none would gain by that. */
-const ARE_SEVERAL = 3
 /** One that it works on, and one that it finds then. */
 const ENOUGH_TO_RELAY = 2
 const HAS_OTHER_CPU = availableParallelism() > 1
 
+export interface QueueOptions {
+  /** How many run at a time. */
+  readonly limit?: number
+  /** How many have the relay. With fewer, each would take longer, and none would gain by that. */
+  readonly several?: number
+}
+
 export interface Queued {
-  /** Of the attachment; undefined for what concerns none. */
+  /** Of the container; undefined for what concerns none. */
   readonly key: string | undefined
   readonly attaches: boolean
 }
@@ -33,6 +38,7 @@ interface Waiting extends Queued {
 export class CallQueue {
   readonly relay = new Relay({ isWanted: () => this.#areSeveral, onAnswered: () => this.#schedule() })
   readonly #limit: number
+  readonly #several: number
   readonly #waiting: Waiting[] = []
   /** Keys of what runs. */
   readonly #busy = new Set<string>()
@@ -42,9 +48,9 @@ export class CallQueue {
   #isScheduled = false
   #idle: PromiseWithResolvers<void> | undefined
 
-  /** @param limit  how many run at a time */
-  constructor(limit = 64) {
+  constructor({ limit = 64, several = 3 }: QueueOptions = {}) {
     this.#limit = limit
+    this.#several = several
   }
 
   get state(): QueueState {
@@ -67,12 +73,11 @@ export class CallQueue {
   }
 
   get #areSeveral(): boolean {
-    return HAS_OTHER_CPU && this.#attaching >= ARE_SEVERAL
+    return HAS_OTHER_CPU && this.#attaching >= this.#several
   }
 
   #schedule(): void {
-    if (this.#isScheduled || this.#waiting.length === 0 || this.#running >= this.#limit) return
-    if (this.relay.waiting >= ENOUGH_TO_RELAY) return
+    if (this.#isScheduled || this.#running >= this.#limit || !this.#waiting.some(this.#mayBegin)) return
     this.#isScheduled = true
     setImmediate(() => {
       this.#isScheduled = false
@@ -80,9 +85,12 @@ export class CallQueue {
     })
   }
 
-  /** @returns false when all that wait, wait for what runs: its end schedules them */
+  readonly #mayBegin = ({ key, attaches }: Queued): boolean =>
+    (key === undefined || !this.#busy.has(key)) && !(attaches && this.relay.waiting >= ENOUGH_TO_RELAY)
+
+  /** @returns false when all that wait, wait for what runs, or for the relay: these schedule them */
   #beginNext(): boolean {
-    const index = this.#waiting.findIndex(({ key }) => key === undefined || !this.#busy.has(key))
+    const index = this.#waiting.findIndex(this.#mayBegin)
     const [next] = index < 0 ? [] : this.#waiting.splice(index, 1)
     if (next === undefined) return false
     this.#running++

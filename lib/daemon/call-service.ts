@@ -86,9 +86,8 @@ export class CallService implements Service {
     const key = callKey(plugin.name, call.environment)
     const watch = new CallWatch({ holding, stretches, refusals: metrics })
     const beganAt = performance.now()
-    const text = key && `${key.plugin} ${key.containerId} ${key.ifname}`
-    const attaches = holding.verb === 'ADD'
-    const answer = await this.#queue.run({ key: text, attaches }, () => {
+    const queued = { key: key?.containerId, attaches: holding.verb === 'ADD' }
+    const answer = await this.#queue.run(queued, () => {
       stretches.enter(holding)
       watch.add(STEP.queue, performance.now() - beganAt)
       return this.#run(call, { plugin, key, client, watch })

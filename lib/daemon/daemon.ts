@@ -41,6 +41,9 @@ export interface DaemonOptions {
   readonly onSteps?: ((call: SteppedCall) => void) | undefined
 }
 
+/** How long the kernel may take for a message of the relay; then the shim does what waits (native/shim.c). */
+const PATIENCE_MS = 5_000
+
 /** As native/shim.c does. */
 export function identify(path: string): string {
   return loadNative().identify(path) ?? NOTHING
@@ -87,7 +90,9 @@ export class Daemon {
       queue,
       onSteps,
     })
-    this.#server = new DaemonServer(this.#service, { path, native, onClient: () => this.#delay.watch() })
+    const areHeldUp = () => (queue?.relay.busyMs ?? 0) > PATIENCE_MS
+    const onClient = () => this.#delay.watch()
+    this.#server = new DaemonServer(this.#service, { path, native, areHeldUp, onClient })
   }
 
   /** Resolves when calls are served. @throws DaemonError ERUNNING, StoreError */

@@ -351,6 +351,26 @@ test('a client that is being served hears that it still is, one that is not hear
   t.match(await waiting.hear(), /^refused /)
 })
 
+test('a client hears nothing while calls are held up', async (t) => {
+  let [areHeldUp, asked] = [true, 0]
+  const held = () => {
+    asked++
+    return areHeldUp
+  }
+  const { service, open } = await start(t, { heartbeatMs: 1, areHeldUp: held })
+  const { client, ask } = await openServed(service, open)
+  let hasHeard = false
+  void client.ahead().then(() => {
+    hasHeard = true
+  })
+  while (asked < 5) await nextTurn()
+  t.notOk(hasHeard)
+  areHeldUp = false
+  t.equal(await client.hear(), 'working')
+  ask.answer(DONE)
+  t.match(await client.hearLast(), /^outcome /)
+})
+
 /** Connects to the path that is its argument when told, and tells when that has ended. */
 const CLIENT = `
   process.stdin.once('data', () => {

@@ -52,6 +52,8 @@ export interface ServerOptions {
   /** How long a client may take to say what it wants. */
   readonly requestTimeoutMs?: number
   readonly heartbeatMs?: number
+  /** Whether calls are held up, as if this thread were: then those who wait are not told that they are served. */
+  readonly areHeldUp?: () => boolean
   /** Called for each that comes. */
   readonly onClient?: () => void
 }
@@ -240,7 +242,8 @@ export class DaemonServer {
 
   #lookAround(): void {
     const latest = performance.now() - this.#options.requestTimeoutMs
-    for (const session of [...this.#sessions.values()]) session.lookAround(latest)
+    const areServed = !this.#options.areHeldUp?.()
+    for (const session of [...this.#sessions.values()]) session.lookAround(latest, areServed)
   }
 }
 
@@ -300,9 +303,10 @@ class Session implements Client {
   }
 
   /** @param latest  what has gone on since before that, in ms, has taken too long */
-  lookAround(latest: number): void {
-    if (this.#state === 'served') this.#connection.say(WORKING)
-    else if (this.#since > latest) return
+  lookAround(latest: number, isServed: boolean): void {
+    if (this.#state === 'served') {
+      if (isServed) this.#connection.say(WORKING)
+    } else if (this.#since > latest) return
     else if (this.#state === 'asking') this.refuse('slow_request', 'the request did not come in time')
     else if (this.#state === 'ending') this.#connection.drop()
   }

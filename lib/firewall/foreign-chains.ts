@@ -1,6 +1,7 @@
 // Chains of other firewalls that would drop what pods send: each gets one rule, whatever the number of pods
 // (lib/nftables/forward-pass.ts). It goes with the last pod.
 
+import type { NftChain } from '../nftables/chain.ts'
 import { isNotFound } from '../nftables/error.ts'
 import type { Packet } from '../nftables/forward-conditions.ts'
 import { dropText, type ForwardDrop, findForwardDrops } from '../nftables/forward-drops.ts'
@@ -24,6 +25,8 @@ export async function passForeignChains(nft: Nft, packetOf: () => Promise<Packet
   for (const { chain } of await findDrops(nft, packetOf)) {
     // Before all others: what an administrator wants dropped is dropped in the chain that is the administrator's.
     await nft.apply([{ verb: 'insert', rule: forwardPass(chain) }])
+    // Another first pod may have done the same at the same time.
+    await removePasses(nft, chain, { but: 1 })
   }
 }
 
@@ -39,11 +42,19 @@ export async function checkForeignChains(nft: Nft, packetOf: () => Promise<Packe
 export async function unpassForeignChains(nft: Nft): Promise<void> {
   for (const { table, name, base } of await nft.listBaseChains('forward')) {
     if (base?.type !== 'filter' || !FAMILIES.includes(table.family)) continue
-    const ours = (await nft.listRules(table, name)).filter(isOurForwardPass)
-    for (const rule of ours) {
-      await nft.apply([{ verb: 'delete', ruleIn: table, rule }]).catch((error) => {
-        if (!isNotFound(error)) throw error
-      })
-    }
+    await removePasses(nft, { table, name })
+  }
+}
+
+async function removePasses(
+  nft: Nft,
+  { table, name }: Pick<NftChain, 'table' | 'name'>,
+  { but = 0 } = {},
+): Promise<void> {
+  const ours = (await nft.listRules(table, name)).filter(isOurForwardPass)
+  for (const rule of ours.slice(but)) {
+    await nft.apply([{ verb: 'delete', ruleIn: table, rule }]).catch((error) => {
+      if (!isNotFound(error)) throw error
+    })
   }
 }

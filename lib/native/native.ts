@@ -96,7 +96,10 @@ export interface Native {
   openNamespace(path: string): { fd: number; inode: string } | undefined
   /** A file of /proc that is open, from its start: 4 KiB at most, as Latin-1. */
   readText(fd: number): string
-  /** Of the calling thread alone: threads and processes that it makes have none that is below 0. */
+  /**
+   * Of the calling thread alone: threads and processes that it makes have none that is below 0. One of another scheduling
+   * policy than the usual is left as it is.
+   */
   setNice(nice: number): void
   /** What the calling thread has worked, in milliseconds. */
   threadCpuMs(): number

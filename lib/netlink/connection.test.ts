@@ -2,8 +2,15 @@ import { type Test, test } from 'tap'
 import { ack, datagram, done, refuse, reply, ScriptedKernel, type Turn } from '../testing/scripted-kernel.ts'
 import { attributeTable, nested } from './attributes.ts'
 import { encode, string, struct, u32 } from './codecs.ts'
-import { Connection, type ConnectionOptions } from './connection.ts'
-import { type Message, NLM_F_CREATE, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_MULTI } from './message.ts'
+import { type Answers, Connection, type ConnectionOptions, type Transport } from './connection.ts'
+import {
+  type Message,
+  NLM_F_CREATE,
+  NLM_F_DUMP_INTR,
+  NLM_F_EXCL,
+  NLM_F_MULTI,
+  readMessages,
+} from './message.ts'
 import { type MessageKind, type Request, request } from './request.ts'
 
 const toymsg = struct('toymsg', [['toy_id', u32]])
@@ -391,4 +398,55 @@ test('Connection traces a reply of a kind it was not told as what was asked for'
   })
   await connection.request(getToys)
   t.same(lines, ['> 1 TOY_GET ack', '< 1 reply to TOY_GET toy_id 7', '< 1 ok'])
+})
+
+/** Another thread sends and receives; what it has received is told when the test says so. */
+class Elsewhere implements Transport {
+  readonly heard: (readonly Message[])[] = []
+  readonly #answers: PromiseWithResolvers<Answers>[] = []
+  break: (error: Error & { errno?: number }) => void = () => undefined
+
+  send(datagram: Uint8Array): Promise<Answers> {
+    const answers = Promise.withResolvers<Answers>()
+    this.heard.push([...readMessages(datagram)])
+    this.#answers.push(answers)
+    return answers.promise
+  }
+
+  answer(nth: number, make: (requests: readonly Message[]) => Answers): void {
+    this.#answers[nth]?.resolve(make(this.heard[nth] ?? []))
+  }
+
+  listen(_: unknown, onError: typeof this.break): void {
+    this.break = onError
+  }
+
+  close(): void {}
+}
+
+test('what another thread asks is answered as a whole, and fails by itself', async (t) => {
+  const elsewhere = new Elsewhere()
+  const connection = new Connection(elsewhere, { deadlineMs: 1 })
+  t.teardown(() => connection.close())
+  const ask = () => connection.request(getToys)
+  const [refused, unreadable, incomplete, broken, long, last] = [ask(), ask(), ask(), ask(), ask(), ask()]
+  elsewhere.break(socketError(105)) // of this thread's socket
+  elsewhere.answer(0, (r) => [datagram(refuse(one(r), 19))])
+  elsewhere.answer(1, () => [Uint8Array.of(1, 2, 3)])
+  elsewhere.answer(2, (r) => [datagram(toy(one(r), 7))])
+  elsewhere.answer(3, () => 90)
+  elsewhere.answer(4, (r) => [
+    ...Array.from({ length: 40 }, (_, i) => datagram(toy(one(r), i))),
+    datagram(ack(one(r))),
+  ])
+  await t.rejects(refused, { code: 'ENODEV' })
+  await t.rejects(unreadable, { code: 'EPROTO' })
+  await t.rejects(incomplete, { message: 'list toys: ETIMEDOUT: no answer from the kernel' })
+  await t.rejects(broken, { code: 'EMSGSIZE' })
+  t.strictSame(
+    ids(await long),
+    Array.from({ length: 40 }, (_, i) => i),
+  )
+  elsewhere.answer(5, (r) => [datagram(ack(one(r)))])
+  t.strictSame(await last, [], 'after the deadline for answers to this thread')
 })

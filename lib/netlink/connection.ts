@@ -2,7 +2,8 @@
 // acknowledgements and errors understood, interrupted dumps repeated. Knows no family.
 //
 // The kernel works synchronously: when send(2) returns, the replies are already queued on the socket. They are taken
-// from there at once; only what is not there yet (it never was seen) is left to the event loop and to a deadline.
+// from there at once; only what is not there yet (it never was seen) is left to the event loop and to a deadline. Or another
+// thread sends and receives, and hands over all that came (Transport.send).
 
 import { attributeTable, readAttributes } from './attributes.ts'
 import { ByteWriter } from './byte-writer.ts'
@@ -75,6 +76,8 @@ interface Pending {
   readonly replies: Message[]
   readonly errors: NetlinkError[]
   interrupted: boolean
+  /** Another thread asks. */
+  isElsewhere: boolean
   timer: NodeJS.Timeout | undefined
   resolve(replies: Message[]): void
   reject(error: Error): void
@@ -162,7 +165,7 @@ export class Connection {
   }
 
   close(): void {
-    this.#failAll(ENOTCONN)
+    for (const lastSeq of this.#pending.keys()) this.#fail(lastSeq, ENOTCONN)
     this.#transport.close()
   }
 
@@ -202,6 +205,7 @@ export class Connection {
       replies: [],
       errors: [],
       interrupted: false,
+      isElsewhere: false,
       timer: undefined,
       resolve,
       reject,
@@ -211,7 +215,10 @@ export class Connection {
     try {
       const answers = this.#transport.send(datagram)
       if (answers === undefined) this.#takeReplies(lastSeq)
-      else answers.then((them) => this.#hear(lastSeq, them))
+      else {
+        pending.isElsewhere = true
+        answers.then((them) => this.#hear(lastSeq, them))
+      }
     } catch (cause) {
       this.#fail(lastSeq, Math.abs((cause as { errno?: number }).errno ?? ENOTCONN), cause)
     }
@@ -228,16 +235,24 @@ export class Connection {
     this.#awaitRest(lastSeq)
   }
 
-  /** There is no deadline before: what the other thread has yet to send would still be sent after it. */
+  /**
+   * From another thread all comes together. There is no deadline before: what is yet to be sent would still be sent after it,
+   * when its call has closed the descriptors that it names.
+   */
   #hear(lastSeq: number, answers: Answers): void {
     if (typeof answers === 'number') {
       this.#fail(lastSeq, answers)
       return
     }
-    for (const datagram of answers.slice(0, MAX_DATAGRAMS_AT_ONCE)) this.#receive(datagram)
+    try {
+      for (const datagram of answers.slice(0, MAX_DATAGRAMS_AT_ONCE))
+        for (const message of readMessages(datagram)) this.#dispatch(message)
+    } catch (cause) {
+      this.#fail(lastSeq, EPROTO, cause)
+    }
     const rest = answers.slice(MAX_DATAGRAMS_AT_ONCE)
     if (rest.length > 0) setImmediate(() => this.#hear(lastSeq, rest))
-    else this.#awaitRest(lastSeq)
+    else this.#fail(lastSeq, ETIMEDOUT)
   }
 
   #awaitRest(lastSeq: number): void {
@@ -293,10 +308,9 @@ export class Connection {
     return formatMessage({ ...asked, name: `reply to ${asked.name}` }, message.flags, message.payload)
   }
 
-  #verdict(pending: Pending): Error | undefined {
-    const operation = pending.requests[0]?.operation ?? ''
-    if (pending.errors.length > 0) return pending.errors[0]
-    return pending.interrupted ? new NetlinkError(operation, { errno: EINTR }) : undefined
+  #verdict({ requests, errors, interrupted }: Pending): Error | undefined {
+    if (errors.length > 0) return errors[0]
+    return interrupted ? new NetlinkError(requests[0]?.operation ?? '', { errno: EINTR }) : undefined
   }
 
   #settle(lastSeq: number, error: Error | undefined): void {
@@ -309,19 +323,20 @@ export class Connection {
     else pending.resolve(pending.replies)
   }
 
+  /** Unless it has been settled. */
   #fail(lastSeq: number, errno: number, cause?: unknown): void {
-    const operation = this.#pending.get(lastSeq)?.requests[0]?.operation ?? ''
+    const pending = this.#pending.get(lastSeq)
+    if (pending === undefined) return
+    const operation = pending.requests[0]?.operation ?? ''
     const text = errno === ETIMEDOUT ? 'no answer from the kernel' : undefined
     this.#settle(lastSeq, new NetlinkError(operation, { errno, text }, { cause }))
   }
 
+  /** Of this thread's socket. */
   #lose(errno: number, cause: Error): void {
-    this.#failAll(errno, cause)
+    for (const [lastSeq, { isElsewhere }] of this.#pending)
+      if (!isElsewhere) this.#fail(lastSeq, errno, cause)
     this.#options.onLoss?.(new NetlinkError('receive notifications', { errno }, { cause }))
-  }
-
-  #failAll(errno: number, cause?: unknown): void {
-    for (const lastSeq of this.#pending.keys()) this.#fail(lastSeq, errno, cause)
   }
 }
 

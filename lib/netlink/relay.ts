@@ -18,18 +18,26 @@ export interface RelayOptions {
 export class Relay {
   readonly #options: RelayOptions
   #waiting = 0
+  /** When the message that it has now became the next. */
+  #since = 0
+  #isBroken = false
 
   constructor(options: RelayOptions) {
     this.#options = options
   }
 
   get isWanted(): boolean {
-    return this.#options.isWanted()
+    return !this.#isBroken && this.#options.isWanted()
   }
 
   /** How many messages are with the other thread. */
   get waiting(): number {
     return this.#waiting
+  }
+
+  /** How long the kernel has been at the message that the other thread is at, in ms. */
+  get busyMs(): number {
+    return this.#waiting === 0 ? 0 : performance.now() - this.#since
   }
 
   /** A socket for `send`, in the namespace that the calling thread is in. @returns its descriptor */
@@ -44,17 +52,28 @@ export class Relay {
   /**
    * @param fd  a netlink socket that nobody else reads; it stays open until it is answered
    * @param answered  called first
-   * @throws Error with `errno` when there is no thread to be had
+   * @returns undefined when there is no thread to be had
    */
-  send(fd: number, datagram: Uint8Array, answered: () => void): Promise<Answers> {
-    const answers = loadNative().relay(fd, datagram)
-    this.#waiting++
+  send(fd: number, datagram: Uint8Array, answered: () => void): Promise<Answers> | undefined {
+    const answers = this.#hand(fd, datagram)
+    if (answers === undefined) return undefined
+    if (this.#waiting++ === 0) this.#since = performance.now()
     return answers.then((them) => {
       this.#waiting--
+      this.#since = performance.now()
       answered()
       this.#options.onAnswered()
       return them
     })
+  }
+
+  #hand(fd: number, datagram: Uint8Array): Promise<Answers> | undefined {
+    try {
+      return loadNative().relay(fd, datagram)
+    } catch {
+      this.#isBroken = true
+      return undefined
+    }
   }
 }
 
@@ -83,14 +102,20 @@ class RelayedTransport implements Transport {
   /** The kernel hears all in the order of the calls, so none goes before what the relay has. */
   send(datagram: Uint8Array): Promise<Answers> | undefined {
     if (!this.#isOpen) throw Object.assign(new Error('the socket is closed'), { errno: ENOTCONN })
-    if (this.#waiting === 0 && !this.#relay.isWanted) {
-      this.#direct ??= this.#listen(this.#sockets.openDirect())
-      return this.#direct.send(datagram)
-    }
+    if (this.#waiting === 0 && !this.#relay.isWanted) return this.#sendDirect(datagram)
     this.#fd ??= this.#sockets.openRelayed()
     const answers = this.#relay.send(this.#fd, datagram, this.#onAnswered)
+    if (answers === undefined) return this.#sendDirect(datagram)
     this.#waiting++
     return answers
+  }
+
+  #sendDirect(datagram: Uint8Array): Promise<Answers> | undefined {
+    if (this.#direct === undefined) {
+      this.#direct = this.#sockets.openDirect()
+      if (this.#listeners !== undefined) this.#direct.listen(...this.#listeners)
+    }
+    return this.#direct.send(datagram)
   }
 
   receive(): Uint8Array | undefined {
@@ -106,11 +131,6 @@ class RelayedTransport implements Transport {
     this.#direct?.close()
     this.#direct = undefined
     this.#closeRelayed()
-  }
-
-  #listen(transport: Transport): Transport {
-    if (this.#listeners !== undefined) transport.listen(...this.#listeners)
-    return transport
   }
 
   readonly #onAnswered = (): void => {

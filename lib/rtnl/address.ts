@@ -88,9 +88,9 @@ export function readAddress(payload: Uint8Array): LinkAddressState | undefined {
     prefix: Prefix.of(IpAddress.fromBytes(bytes), header.ifa_prefixlen),
     scope: header.ifa_scope,
     noDad: (flags & IFA_F_NODAD) !== 0,
-    ...((flags & IFA_F_NOPREFIXROUTE) === 0 ? {} : { noPrefixRoute: true }),
     permanent: (flags & IFA_F_PERMANENT) !== 0,
     tentative: (flags & IFA_F_TENTATIVE) !== 0,
     dadFailed: (flags & IFA_F_DADFAILED) !== 0,
+    ...((flags & IFA_F_NOPREFIXROUTE) === 0 ? {} : { noPrefixRoute: true }),
   }
 }
