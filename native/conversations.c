@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -231,6 +232,7 @@ static struct {
 	napi_async_context context;
 	uv_thread_t thread;
 	bool is_running;
+	int nice; /* of JavaScript's thread */
 	uv_async_t has_answers;
 	uv_mutex_t lock; /* of all below */
 	uv_cond_t has_work;
@@ -292,6 +294,8 @@ static struct conversation *take_work(void)
 static void run_relay(void *unused)
 {
 	prctl(PR_SET_NAME, "netlink-relay");
+	/* As the thread that waits for it, which does not hand that on; where it may not, others come first, no more. */
+	setpriority(PRIO_PROCESS, 0, relay.nice);
 	for (;;)
 		for (struct conversation *one = take_work(), *next; one; one = next) {
 			next = one->next;
@@ -353,6 +357,7 @@ static int start_relay(napi_env env)
 		uv_async_init(loop, &relay.has_answers, hand_over);
 		uv_unref((uv_handle_t *)&relay.has_answers);
 	}
+	relay.nice = getpriority(PRIO_PROCESS, 0);
 	err = uv_thread_create(&relay.thread, run_relay, NULL);
 	relay.is_running = err == 0;
 	return -err;
