@@ -10,14 +10,12 @@
 #include "addon.h"
 #include <errno.h>
 #include <linux/netlink.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -234,59 +232,20 @@ static struct {
 	bool is_running;
 	int nice; /* of JavaScript's thread */
 	uv_async_t has_answers;
-	uv_mutex_t lock; /* of all below */
+	uv_mutex_t lock; /* of the lists */
 	uv_cond_t has_work;
-	bool sleeps;
 	struct list work, answered;
-	atomic_bool is_wanted; /* there is work; also looked at without the lock */
-	size_t under_way;      /* JavaScript's thread only */
+	size_t under_way; /* JavaScript's thread only */
 } relay;
-
-/*
- * How long the thread looks out for more work before it sleeps: while calls come one upon the other, there is some in that
- * time. To wake it takes JavaScript's thread longer than to leave work with it, and may cost it its CPU.
- */
-#define LOOKOUT_NS 100000
-
-static void pause_briefly(void)
-{
-	for (int i = 0; i < 32; i++)
-#if defined __x86_64__
-		__builtin_ia32_pause();
-#elif defined __aarch64__
-		__asm__ volatile("yield");
-#endif
-}
-
-static long long now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000LL + now.tv_nsec;
-}
-
-static void await_work(void)
-{
-	long long until = now_ns() + LOOKOUT_NS;
-
-	while (!atomic_load(&relay.is_wanted) && now_ns() < until)
-		pause_briefly();
-}
 
 static struct conversation *take_work(void)
 {
 	struct conversation *all;
 
-	await_work();
 	uv_mutex_lock(&relay.lock);
-	while (!relay.work.first) {
-		relay.sleeps = true;
+	while (!relay.work.first)
 		uv_cond_wait(&relay.has_work, &relay.lock);
-	}
-	relay.sleeps = false;
 	all = take_all(&relay.work);
-	atomic_store(&relay.is_wanted, false);
 	uv_mutex_unlock(&relay.lock);
 	return all;
 }
@@ -374,7 +333,6 @@ napi_value addon_relay(napi_env env, napi_callback_info info)
 	size_t length;
 	int32_t fd;
 	void *bytes;
-	bool sleeps;
 	int err;
 
 	if (!arguments(env, info, &fd, &bytes, &length))
@@ -390,10 +348,7 @@ napi_value addon_relay(napi_env env, napi_callback_info info)
 		uv_ref((uv_handle_t *)&relay.has_answers);
 	uv_mutex_lock(&relay.lock);
 	append(&relay.work, conversation);
-	atomic_store(&relay.is_wanted, true);
-	sleeps = relay.sleeps;
 	uv_mutex_unlock(&relay.lock);
-	if (sleeps)
-		uv_cond_signal(&relay.has_work);
+	uv_cond_signal(&relay.has_work);
 	return promise;
 }
