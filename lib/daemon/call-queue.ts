@@ -1,6 +1,7 @@
-// In what order calls run. Those of one container one after the other, as they came (its interfaces share a loopback, routing
-// tables, rules); others side by side, a bounded number at a time. Each begins in a turn of the event loop of its own: a call asks the kernel synchronously and takes
-// a millisecond or two, and between two of them the daemon answers whoever else is there.
+// In what order calls run. Those of one container one after the other, as they came (its interfaces share a loopback,
+// routing tables, rules); others side by side, a bounded number at a time. Each begins in a turn of the event loop of its
+// own: a call asks the kernel synchronously and takes a millisecond or two, and between two of them the daemon answers
+// whoever else is there.
 //
 // While several attach something, another thread asks the kernel (Relay), and calls run in pieces. Then one begins when that
 // thread has next to nothing to do: to begin more of them makes none end earlier. What detaches gains nothing by it: most of
