@@ -42,6 +42,7 @@ interface Figures {
   readonly daemonCpu: number
   /** Calls a second; only when they were made at once. */
   readonly rate: number | undefined
+  readonly failed: number
 }
 
 async function main(): Promise<void> {
@@ -129,7 +130,8 @@ function figuresOf({ label }: Contender, verb: Verb, { timings, daemonMs, rate }
   const ms = timings.map((timing) => timing.ms)
   const cpu = timings.reduce((sum, { cpuMs }) => sum + cpuMs, 0) / timings.length
   const [p50, p99] = [quantile(ms, 0.5), quantile(ms, 0.99)]
-  return { label, verb, p50, p99, cpu, daemonCpu: daemonMs / timings.length, rate }
+  const failed = timings.filter(({ hasFailed }) => hasFailed).length
+  return { label, verb, p50, p99, cpu, daemonCpu: daemonMs / timings.length, rate, failed }
 }
 
 /** Ratios are to upstream's, the first of each verb. */
@@ -150,9 +152,13 @@ function table(figures: readonly Figures[]): string {
       `${one.daemonCpu.toFixed(1)} ms`,
     ]
   })
+  const failed = figures.flatMap(({ label, verb, failed }) =>
+    failed === 0 ? [] : [`${failed} ${verb}s of ${label} failed; what they took is counted.`],
+  )
   const rate = figures[0]?.rate === undefined ? [] : ['rate', '']
   const head = ['', '', 'median', '', 'p99', '', ...rate, 'CPU of processes', 'CPU of daemon']
-  return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+  const lines = [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`)
+  return [lines.join('\n'), ...failed].join('\n\n')
 }
 
 function documentOf(sections: readonly string[], runs: number): string {

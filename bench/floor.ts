@@ -34,7 +34,10 @@ async function main(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'pw-bench-floor-'))
   const node = await TestNode.create(shimmed())
   const workload = { masquerade: values.masquerade === true, dualStack: values['dual-stack'] === true }
-  const [calls, nothing] = [new Runner(node, workload), new Runner(node, workload, compileNothing(directory))]
+  const [calls, nothing] = [
+    new Runner(node, workload),
+    new Runner(node, workload, { program: compileNothing(directory) }),
+  ]
   try {
     await rehearsed(node)
     const pods: Namespace[] = []
