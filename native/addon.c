@@ -364,18 +364,21 @@ struct thread_attributes {
 #define FLAG_RESET_ON_FORK 1
 
 /*
- * setNice(nice): of the calling thread alone; threads and processes that it makes have none that is below 0. One of another
- * scheduling policy than the usual is left as it is.
+ * setNice(nice): of the calling thread alone; threads and processes that it makes have none that is below 0. False where the
+ * thread has another scheduling policy than the usual, which is left as it is.
  */
 static napi_value addon_set_nice(napi_env env, napi_callback_info info)
 {
 	struct thread_attributes attributes = { .size = sizeof attributes, .flags = FLAG_RESET_ON_FORK };
+	bool is_usual = sched_getscheduler(0) == SCHED_OTHER;
+	napi_value result;
 
-	if (!int_arguments(env, info, 1, &attributes.nice) || sched_getscheduler(0) != SCHED_OTHER)
+	if (!int_arguments(env, info, 1, &attributes.nice))
 		return NULL;
-	if (syscall(SYS_sched_setattr, 0, &attributes, 0))
+	if (is_usual && syscall(SYS_sched_setattr, 0, &attributes, 0))
 		return throw_errno(env, "sched_setattr", errno);
-	return NULL;
+	napi_get_boolean(env, is_usual, &result);
+	return result;
 }
 
 /* threadCpuMs(): what the calling thread has worked, in milliseconds. */

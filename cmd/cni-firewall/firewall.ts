@@ -108,10 +108,15 @@ async function returnToLateComers(
   ports: Ports,
   { before, now }: { before: readonly Attachment[]; now: ReturnType<typeof listRecords> },
 ): Promise<void> {
+  const { attachments, kernel } = ports
+  const { nft } = kernel.host
   const known = new Set(before.map(ownerText))
   for (const late of now.filter((one) => !known.has(ownerText(one)))) {
     const options = { owner: ownerText(late), adminChains: adminChainsOf(now) }
-    await addFirewalled(ports.kernel.host.nft, firewalledOf(late.record), options)
-    await passForeignChains(ports.kernel.host.nft, packetOf(ports, late.record))
+    await addFirewalled(nft, firewalledOf(late.record), options)
+    // It may be gone by now, and has taken away what it had.
+    if (attachments.find(late) === undefined)
+      await removeFirewalled(nft, firewalledOf(late.record), options.owner)
+    else await passForeignChains(nft, packetOf(ports, late.record))
   }
 }

@@ -72,6 +72,7 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
   try {
     const lanes = Array.from({ length: LANES }, makeNamespace)
     for (const [i, several] of PARTS.entries()) {
+      if (options.isStopped()) break
       const stage = await openStage(options, { directory, host: makeNamespace(), several })
       await play(lanes, stage, (options.pods * (i + 1)) / PARTS.length)
     }

@@ -15,7 +15,7 @@ test('CallQueue begins nothing that attaches while its relay has enough to do', 
   const openRelayed = () => netns.enter(() => queue.relay.open(NETLINK_ROUTE))
   const connection = new Connection(queue.relay.transport({ openDirect, openRelayed }))
   t.teardown(() => connection.close())
-  const deletions = []
+  const deletions: Promise<unknown>[] = []
   for (const name of ['a', 'b']) {
     run('ip', 'link', 'add', 'name', name, 'type', 'veth', 'peer', 'name', `${name}-peer`)
     // Which takes the kernel many turns of an event loop.
@@ -23,16 +23,21 @@ test('CallQueue begins nothing that attaches while its relay has enough to do', 
     deletions.push(connection.request(deleteLinkRequest(index, `ip link del ${name}`)))
   }
   const begun: string[] = []
-  const begin = (name: string, attaches: boolean) =>
-    queue.run({ key: name, attaches }, async () => {
-      begun.push(`${name} beside ${queue.relay.waiting}`)
+  const begin = (key: string, verb: 'ADD' | 'DEL', work = async () => {}) =>
+    queue.run({ key, attaches: verb === 'ADD' }, () => {
+      begun.push(`${verb} ${key} beside ${queue.relay.waiting}`)
+      return work()
     })
   t.equal(queue.relay.waiting, 2)
   t.ok(queue.relay.busyMs > 0)
-  await Promise.all([begin('ADD', true), begin('DEL', false)])
-  // On a busy machine it may have done with one by the turn in which either begins.
-  t.equal(begun.length, 2)
-  t.notOk(begun.includes('ADD beside 2'))
-  await Promise.all(deletions)
+  const first = begin('one', 'ADD', () => Promise.all(deletions).then(() => undefined))
+  const later = [begin('two', 'ADD'), begin('two', 'DEL'), begin('three', 'DEL')]
+  await Promise.all([first, ...later])
+  t.match(begun[0], /^ADD one /, 'beside which none attaches')
+  // On a busy machine it may have done with one by the turn in which they begin.
+  t.notOk(begun.includes('ADD two beside 2'))
+  const two = begun.filter((text) => text.includes(' two ')).map((text) => text.slice(0, 3))
+  t.strictSame(two, ['ADD', 'DEL'], 'those of one container as they came')
+  t.equal(begun.length, 4)
   t.equal(queue.relay.busyMs, 0)
 })

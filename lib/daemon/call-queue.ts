@@ -46,6 +46,8 @@ export class CallQueue {
   #running = 0
   /** Of those that run or wait. */
   #attaching = 0
+  /** Of those that run. */
+  #attachingNow = 0
   #isScheduled = false
   #idle: PromiseWithResolvers<void> | undefined
 
@@ -78,7 +80,7 @@ export class CallQueue {
   }
 
   #schedule(): void {
-    if (this.#isScheduled || this.#running >= this.#limit || !this.#waiting.some(this.#mayBegin)) return
+    if (this.#isScheduled || this.#running >= this.#limit || this.#findNext() < 0) return
     this.#isScheduled = true
     setImmediate(() => {
       this.#isScheduled = false
@@ -86,15 +88,27 @@ export class CallQueue {
     })
   }
 
-  readonly #mayBegin = ({ key, attaches }: Queued): boolean =>
-    (key === undefined || !this.#busy.has(key)) && !(attaches && this.relay.waiting >= ENOUGH_TO_RELAY)
+  /** @returns the place of the first that may begin, -1 for none. Of one container none goes before an earlier one. */
+  #findNext(): number {
+    // One that attaches may begin in any case, so that what detaches cannot hold it up for ever.
+    const isFull = this.#attachingNow > 0 && this.relay.waiting >= ENOUGH_TO_RELAY
+    if (isFull && this.#waiting.every(({ attaches }) => attaches)) return -1
+    const earlier = new Set<string>()
+    return this.#waiting.findIndex(({ key, attaches }) => {
+      if (key === undefined) return true
+      if (!(isFull && attaches) && !this.#busy.has(key) && !earlier.has(key)) return true
+      earlier.add(key)
+      return false
+    })
+  }
 
   /** @returns false when all that wait, wait for what runs, or for the relay: these schedule them */
   #beginNext(): boolean {
-    const index = this.#waiting.findIndex(this.#mayBegin)
+    const index = this.#findNext()
     const [next] = index < 0 ? [] : this.#waiting.splice(index, 1)
     if (next === undefined) return false
     this.#running++
+    if (next.attaches) this.#attachingNow++
     if (next.key !== undefined) this.#busy.add(next.key)
     next.begin().finally(() => this.#end(next))
     return true
@@ -103,6 +117,7 @@ export class CallQueue {
   #end({ key, attaches }: Queued): void {
     this.#running--
     if (attaches) this.#attaching--
+    if (attaches) this.#attachingNow--
     if (key !== undefined) this.#busy.delete(key)
     this.#schedule()
     if (this.#running > 0 || this.#waiting.length > 0) return

@@ -48,6 +48,9 @@ test('raisePriority raises that of a session of its own', (t) => {
 test('raisePriority leaves one alone that somebody has chosen', (t) => {
   t.match(run('nice', '-n', '5'), { own: 5, started: 5 })
   t.match(run('nice', '-n', '-5'), { own: -5, started: -5 })
+  const { own, before, after } = run('setsid', 'chrt', '--batch', '0')
+  t.equal(own, 0)
+  t.equal(after, before)
   t.end()
 })
 

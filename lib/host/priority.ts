@@ -18,8 +18,7 @@ const AUTOGROUP = '/proc/self/autogroup'
 export function raisePriority(): unknown {
   if (getPriority() !== 0) return undefined
   try {
-    loadNative().setNice(HIGHEST)
-    if (leadsSession()) raiseAutogroup()
+    if (loadNative().setNice(HIGHEST) && leadsSession()) raiseAutogroup()
     return undefined
   } catch (error) {
     return error

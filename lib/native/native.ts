@@ -97,10 +97,11 @@ export interface Native {
   /** A file of /proc that is open, from its start: 4 KiB at most, as Latin-1. */
   readText(fd: number): string
   /**
-   * Of the calling thread alone: threads and processes that it makes have none that is below 0. One of another scheduling
-   * policy than the usual is left as it is.
+   * Of the calling thread alone: threads and processes that it makes have none that is below 0.
+   *
+   * @returns false where the thread has another scheduling policy than the usual, which is left as it is
    */
-  setNice(nice: number): void
+  setNice(nice: number): boolean
   /** What the calling thread has worked, in milliseconds. */
   threadCpuMs(): number
   /** Gives the kernel back what malloc(3) keeps free, on another thread. */

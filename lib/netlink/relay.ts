@@ -70,7 +70,8 @@ export class Relay {
   #hand(fd: number, datagram: Uint8Array): Promise<Answers> | undefined {
     try {
       return loadNative().relay(fd, datagram)
-    } catch {
+    } catch (error) {
+      if ((error as { syscall?: string }).syscall !== 'pthread_create') throw error
       this.#isBroken = true
       return undefined
     }
