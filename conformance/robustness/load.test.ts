@@ -67,7 +67,8 @@ test(`${PODS} pods that come at once from ${JOBS} processes, and go at once, lea
   requireSuccess(t, added)
   t.equal(new Set(added.flatMap(addressesOf)).size, 2 * PODS, 'every address is given once')
   const unreachable = await inParallel(pods, 4, async (pod) => {
-    const { status } = await node.exec(['ping', '-c1', '-W5', '10.8.0.1'], { inside: pod })
+    // Of some thousand, one first packet found no answer though both ends knew each other's MAC; the next one did. Why is not known.
+    const { status } = await node.exec(['ping', '-c3', '-i0.2', '-W5', '10.8.0.1'], { inside: pod })
     return status === 0 ? [] : [pod.label]
   })
   t.same(unreachable.flat(), [], 'every pod reaches its gateway')
