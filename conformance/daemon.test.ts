@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { t as root, type Test, test } from 'tap'
+import { statField } from '../lib/state/process-stat.ts'
 import { podwire } from './harness/contestant.ts'
 import { shimmed } from './harness/daemon.ts'
 import { type Namespace, TestNode } from './harness/node.ts'
@@ -68,7 +69,7 @@ function threadsOf({ node }: Scene): string[] {
   const threads = readdirSync(tasks).map((id) => {
     const stat = readFileSync(join(tasks, id, 'stat'), 'utf8')
     const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'))
-    return `${name} ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]}`
+    return `${name} ${statField(stat, 19)}`
   })
   return threads.filter((thread) => !/^(?:libuv-worker 0|netlink-relay -20)$/.test(thread)).sort()
 }

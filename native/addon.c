@@ -71,6 +71,21 @@ static int int_arguments(napi_env env, napi_callback_info info, size_t count, in
 	return 1;
 }
 
+int number_and_bytes(napi_env env, napi_callback_info info, const char *what, int32_t *number, void **bytes, size_t *length)
+{
+	napi_value argv[2];
+	size_t argc = 2;
+	char text[40];
+
+	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+	if (argc >= 2 && napi_get_value_int32(env, argv[0], number) == napi_ok &&
+	    napi_get_typedarray_info(env, argv[1], NULL, length, bytes, NULL, NULL) == napi_ok)
+		return 1;
+	snprintf(text, sizeof text, "expected %s, bytes", what);
+	napi_throw_type_error(env, NULL, text);
+	return 0;
+}
+
 /* setns(fd): moves the calling thread into the network namespace behind fd. */
 static napi_value addon_setns(napi_env env, napi_callback_info info)
 {
@@ -500,23 +515,33 @@ static napi_value addon_configure_netlink(napi_env env, napi_callback_info info)
 	return result;
 }
 
+int open_netlink(napi_env env, int protocol)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), err;
+
+	if (fd < 0) {
+		throw_errno(env, "socket", errno);
+	} else if (set_options(fd, protocol)) {
+		err = errno;
+		close(fd);
+		fd = -1;
+		throw_errno(env, "setsockopt NETLINK_EXT_ACK", err);
+	}
+	return fd;
+}
+
 /* openNetlink(protocol) -> the descriptor of a socket with the same options, which the caller closes. */
 static napi_value addon_open_netlink(napi_env env, napi_callback_info info)
 {
 	int32_t protocol;
 	napi_value result;
-	int fd, err;
+	int fd;
 
 	if (!int_arguments(env, info, 1, &protocol))
 		return NULL;
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+	fd = open_netlink(env, protocol);
 	if (fd < 0)
-		return throw_errno(env, "socket", errno);
-	if (set_options(fd, protocol)) {
-		err = errno;
-		close(fd);
-		return throw_errno(env, "setsockopt NETLINK_EXT_ACK", err);
-	}
+		return NULL;
 	napi_create_int32(env, fd, &result);
 	return result;
 }
@@ -548,18 +573,13 @@ static napi_value addon_filter_messages(napi_env env, napi_callback_info info)
 /* send(fd, bytes): one datagram. Our socket's send buffer is empty: the kernel has taken what came before. */
 static napi_value addon_send(napi_env env, napi_callback_info info)
 {
-	napi_value argv[2];
-	size_t argc = 2, length;
+	size_t length;
 	int32_t fd;
 	void *bytes;
 	ssize_t sent;
 
-	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
-	if (argc < 2 || napi_get_value_int32(env, argv[0], &fd) != napi_ok ||
-	    napi_get_typedarray_info(env, argv[1], NULL, &length, &bytes, NULL, NULL) != napi_ok) {
-		napi_throw_type_error(env, NULL, "expected descriptor, bytes");
+	if (!number_and_bytes(env, info, "descriptor", &fd, &bytes, &length))
 		return NULL;
-	}
 	do
 		sent = send(fd, bytes, length, 0);
 	while (sent < 0 && errno == EINTR);

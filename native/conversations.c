@@ -19,10 +19,6 @@
 #include <unistd.h>
 #include <uv.h>
 
-#ifndef SOL_NETLINK
-#define SOL_NETLINK 270
-#endif
-
 /* What was asked, and what was answered. */
 struct conversation {
 	struct conversation *next;
@@ -141,20 +137,6 @@ static void end_conversation(napi_env env, struct conversation *conversation)
 	free(conversation);
 }
 
-/* Two arguments: an integer and bytes; throws a TypeError and returns false when they are something else. */
-static bool arguments(napi_env env, napi_callback_info info, int32_t *number, void **bytes, size_t *length)
-{
-	napi_value argv[2];
-	size_t argc = 2;
-
-	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
-	if (argc == 2 && napi_get_value_int32(env, argv[0], number) == napi_ok &&
-	    napi_get_typedarray_info(env, argv[1], NULL, length, bytes, NULL, NULL) == napi_ok)
-		return true;
-	napi_throw_type_error(env, NULL, "expected integer, bytes");
-	return false;
-}
-
 static void run_conversation(napi_env env, void *data)
 {
 	struct conversation *conversation = data;
@@ -183,15 +165,13 @@ napi_value addon_converse(napi_env env, napi_callback_info info)
 	int32_t protocol;
 	size_t length;
 	void *bytes;
-	int fd, on = 1;
+	int fd;
 
-	if (!arguments(env, info, &protocol, &bytes, &length))
+	if (!number_and_bytes(env, info, "protocol", &protocol, &bytes, &length))
 		return NULL;
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+	fd = open_netlink(env, protocol);
 	if (fd < 0)
-		return throw_errno(env, "socket", errno);
-	setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
-	setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
+		return NULL;
 	conversation = begin_conversation(fd, bytes, length);
 	if (!conversation) {
 		close(fd);
@@ -335,7 +315,7 @@ napi_value addon_relay(napi_env env, napi_callback_info info)
 	void *bytes;
 	int err;
 
-	if (!arguments(env, info, &fd, &bytes, &length))
+	if (!number_and_bytes(env, info, "descriptor", &fd, &bytes, &length))
 		return NULL;
 	err = relay.is_running ? 0 : start_relay(env);
 	if (err)

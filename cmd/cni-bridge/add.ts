@@ -63,7 +63,7 @@ async function attach(call: Omit<Wiring, 'attachment'>, netconf: BridgeNetconf):
   const bridge = await plugIn(wire)
   await configurePod(wire)
   const gateway = await serveAsGateway(wire, { bridge, force: netconf.forceAddress })
-  await masquerade(ports, request, { plugin: PLUGIN, records: attachment.masquerade, undo })
+  await masquerade(ports, request, { plugin: PLUGIN, records: attachment.masquerade })
   await awaitForwarding(wire)
   completeRecord(ports, request, PLUGIN)
   return bridgeResult(request, attachment, { bridge, gateway, ipam: ipam?.result, netconf })

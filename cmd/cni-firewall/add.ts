@@ -4,13 +4,13 @@ import { addChained } from '../../lib/attach/chained.ts'
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import type { Result } from '../../lib/cni/result.ts'
-import { addFirewalled, removeFirewalled } from '../../lib/firewall/firewall-table.ts'
+import { addFirewalled } from '../../lib/firewall/firewall-table.ts'
 import { passForeignChains } from '../../lib/firewall/foreign-chains.ts'
 import { ownerText } from '../../lib/host/owner.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { NftError } from '../../lib/nftables/error.ts'
 import { type FirewallRecord, firewalledOf } from './attachment.ts'
-import { adminChainsOf, firewall, listRecords, ownerOf, packetOf } from './firewall.ts'
+import { adminChainsOf, firewall, listRecords, ownerOf, packetOf, restore } from './firewall.ts'
 
 export async function add(ports: Ports, request: Request): Promise<Result> {
   return addChained(ports, request, { ...firewall, make })
@@ -64,13 +64,6 @@ export async function letThrough(ports: Ports, record: FirewallRecord): Promise<
 
 /** The table was not as we make it: flushed, most likely, and with it went what other pods had there. */
 async function restoreOthers(ports: Ports, request: Request): Promise<void> {
-  const { nft } = ports.kernel.host
   const own = ownerOf(request)
-  for (const other of listRecords(ports).filter((one) => ownerText(one) !== own)) {
-    const owner = ownerText(other)
-    const pod = firewalledOf(other.record)
-    await addFirewalled(nft, pod, { owner, adminChains: adminChainsOf(listRecords(ports)) })
-    // A DEL that ran meanwhile had taken its elements away before.
-    if (ports.attachments.find(other) === undefined) await removeFirewalled(nft, pod, owner)
-  }
+  for (const other of listRecords(ports).filter((one) => ownerText(one) !== own)) await restore(ports, other)
 }

@@ -108,15 +108,19 @@ async function returnToLateComers(
   ports: Ports,
   { before, now }: { before: readonly Attachment[]; now: ReturnType<typeof listRecords> },
 ): Promise<void> {
-  const { attachments, kernel } = ports
-  const { nft } = kernel.host
   const known = new Set(before.map(ownerText))
   for (const late of now.filter((one) => !known.has(ownerText(one)))) {
-    const options = { owner: ownerText(late), adminChains: adminChainsOf(now) }
-    await addFirewalled(nft, firewalledOf(late.record), options)
-    // It may be gone by now, and has taken away what it had.
-    if (attachments.find(late) === undefined)
-      await removeFirewalled(nft, firewalledOf(late.record), options.owner)
-    else await passForeignChains(nft, packetOf(ports, late.record))
+    if (await restore(ports, late))
+      await passForeignChains(ports.kernel.host.nft, packetOf(ports, late.record))
   }
+}
+
+/** Another pod's elements. @returns false, and they are gone, when its DEL ran meanwhile: it had looked for them before */
+export async function restore(ports: Ports, other: ReturnType<typeof listRecords>[number]): Promise<boolean> {
+  const { nft } = ports.kernel.host
+  const [owner, pod] = [ownerText(other), firewalledOf(other.record)]
+  await addFirewalled(nft, pod, { owner, adminChains: adminChainsOf(listRecords(ports)) })
+  if (ports.attachments.find(other) !== undefined) return true
+  await removeFirewalled(nft, pod, owner)
+  return false
 }

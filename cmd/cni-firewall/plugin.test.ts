@@ -263,6 +263,26 @@ test('a pod that comes while the last one goes has all that it needs', async (t)
   }
 })
 
+test('what is restored of a pod whose DEL ends meanwhile goes again', async (t) => {
+  const scene = makeScene()
+  const { attachments, kernel } = scene.ports
+  await call(scene, 'ADD', conf(), pod(5))
+  await kernel.host.nft.apply([{ verb: 'delete', table: podwireTable }])
+  const [attachment] = attachments.list({ containerId: 'pod-5' })
+  let isRestored = false
+  scene.refuse = (operation) => {
+    if (attachment && operation.startsWith('destroy element') && operation.includes('10.1.0.5')) {
+      isRestored = true
+      attachments.delete(attachment)
+    }
+    return undefined
+  }
+  await call(scene, 'ADD', conf(), pod(6))
+  t.ok(isRestored)
+  t.match(elements(scene).join('\n'), '10.1.0.6')
+  t.notMatch(elements(scene).join('\n'), '10.1.0.5')
+})
+
 test('pods that come at the same time are one rule in a chain of others', async (t) => {
   for (let [after, met] = [0, true]; met; after++) {
     const scene = makeScene()

@@ -6,7 +6,6 @@ import { attachmentKey } from '../host/attachment-key.ts'
 import { forgetConnections } from '../host/connections.ts'
 import { ownerText } from '../host/owner.ts'
 import type { Ports } from '../host/ports.ts'
-import type { Undo } from '../host/undo.ts'
 import { IpAddress } from '../ip/address.ts'
 import { Prefix } from '../ip/prefix.ts'
 import type { MasqueradeEntry } from '../nftables/podwire-table.ts'
@@ -38,17 +37,15 @@ function ownerOf({ name: network, containerId, ifname }: Owner): string {
   return ownerText({ network, containerId, ifname })
 }
 
+/** Who has recorded them takes them back: another ADD may have made them before (restoreOthers). @see unmasquerade */
 export async function masquerade(
   ports: Ports,
   request: Request,
-  { plugin, records, undo }: { plugin: string; records: readonly MasqueradeRecord[]; undo: Undo },
+  { plugin, records }: { plugin: string; records: readonly MasqueradeRecord[] },
 ): Promise<void> {
   if (records.length === 0) return
-  const { addMasquerade, removeMasquerade } = await loadTable()
-  const { nft } = ports.kernel.host
-  const entries = masqueradeEntries(records, request)
-  undo.push('remove the masquerade elements', () => removeMasquerade(nft, entries))
-  const isMended = await addMasquerade(nft, entries)
+  const { addMasquerade } = await loadTable()
+  const isMended = await addMasquerade(ports.kernel.host.nft, masqueradeEntries(records, request))
   if (isMended) await restoreOthers(ports, request, plugin)
 }
 

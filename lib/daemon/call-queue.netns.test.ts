@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os'
 import { test } from 'tap'
 import { Connection } from '../netlink/connection.ts'
-import { NETLINK_ROUTE, openSocket } from '../netlink/socket.ts'
+import { NETLINK_ROUTE } from '../netlink/socket.ts'
 import { deleteLinkRequest } from '../rtnl/link.ts'
 import { makeNamespace } from '../testing/netns.ts'
+import { openRelayed } from '../testing/relayed.ts'
 import { CallQueue } from './call-queue.ts'
 
 const skip = availableParallelism() === 1 && 'with one CPU there is no relay'
@@ -11,9 +12,7 @@ const skip = availableParallelism() === 1 && 'with one CPU there is no relay'
 test('CallQueue begins nothing that attaches while its relay has enough to do', { skip }, async (t) => {
   const { netns, rtnl, run } = makeNamespace(t, 'queue')
   const queue = new CallQueue({ several: 0 })
-  const openDirect = () => netns.enter(() => openSocket(NETLINK_ROUTE))
-  const openRelayed = () => netns.enter(() => queue.relay.open(NETLINK_ROUTE))
-  const connection = new Connection(queue.relay.transport({ openDirect, openRelayed }))
+  const connection = new Connection(openRelayed(netns, NETLINK_ROUTE, { relay: queue.relay }))
   t.teardown(() => connection.close())
   const deletions: Promise<unknown>[] = []
   for (const name of ['a', 'b']) {

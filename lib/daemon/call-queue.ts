@@ -116,8 +116,10 @@ export class CallQueue {
 
   #end({ key, attaches }: Queued): void {
     this.#running--
-    if (attaches) this.#attaching--
-    if (attaches) this.#attachingNow--
+    if (attaches) {
+      this.#attaching--
+      this.#attachingNow--
+    }
     if (key !== undefined) this.#busy.delete(key)
     this.#schedule()
     if (this.#running > 0 || this.#waiting.length > 0) return

@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { getPriority } from 'node:os'
 import { loadNative } from '../native/native.ts'
+import { statField } from '../state/process-stat.ts'
 
 const HIGHEST = -20
 const AUTOGROUP = '/proc/self/autogroup'
@@ -27,9 +28,7 @@ export function raisePriority(): unknown {
 
 /** A service does, and so does a container. */
 function leadsSession(): boolean {
-  // The name, in parentheses, may have anything in it; then come state, ppid, pgrp, session (proc_pid_stat(5)).
-  const stat = readFileSync('/proc/self/stat', 'utf8')
-  const [, , , session] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const session = statField(readFileSync('/proc/self/stat', 'utf8'), 6)
   return Number(session) === process.pid
 }
 

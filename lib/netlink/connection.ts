@@ -30,6 +30,11 @@ import type { MessageKind, Request } from './request.ts'
 /** The datagrams that came, or the errno of a socket that broke. */
 export type Answers = readonly Uint8Array[] | number
 
+/** What a transport throws once it is closed: the number of a closed descriptor soon is another file's. */
+export function closedError(): Error {
+  return Object.assign(new Error('the socket is closed'), { errno: ENOTCONN })
+}
+
 /** One socket's raw datagrams. */
 export interface Transport {
   /** @returns what is answered, where another thread asks for it; else it is to be received */

@@ -4,9 +4,7 @@
 
 import { closeSync } from 'node:fs'
 import { loadNative } from '../native/native.ts'
-import type { Answers, Transport } from './connection.ts'
-
-const ENOTCONN = 107
+import { type Answers, closedError, type Transport } from './connection.ts'
 
 export interface RelayOptions {
   /** Whether this thread has others to serve. */
@@ -102,7 +100,7 @@ class RelayedTransport implements Transport {
 
   /** The kernel hears all in the order of the calls, so none goes before what the relay has. */
   send(datagram: Uint8Array): Promise<Answers> | undefined {
-    if (!this.#isOpen) throw Object.assign(new Error('the socket is closed'), { errno: ENOTCONN })
+    if (!this.#isOpen) throw closedError()
     if (this.#waiting === 0 && !this.#relay.isWanted) return this.#sendDirect(datagram)
     this.#fd ??= this.#sockets.openRelayed()
     const answers = this.#relay.send(this.#fd, datagram, this.#onAnswered)

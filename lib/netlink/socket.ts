@@ -3,7 +3,7 @@
 
 import { RawNetlinkSocket } from 'netlink/dist/raw.js'
 import { loadNative, type Native } from '../native/native.ts'
-import type { Answers, Transport } from './connection.ts'
+import { type Answers, closedError, type Transport } from './connection.ts'
 import { NLMSG_ERROR, readErrno, readMessages } from './message.ts'
 
 export const NETLINK_ROUTE = 0
@@ -12,7 +12,6 @@ export const NETLINK_NETFILTER = 12
 /** Larger than any datagram that the kernel makes for a dump (it goes by the reader's buffer, 32 KiB at most). */
 const RECEIVE_BUFFER_BYTES = 64 * 1024
 const EMSGSIZE = 90
-const ENOTCONN = 107
 const EPROTO = 71
 
 export interface SocketOptions {
@@ -56,8 +55,7 @@ class Socket implements Transport {
   }
 
   send(datagram: Uint8Array): undefined {
-    // The number of a closed descriptor soon is another file's.
-    if (!this.#isOpen) throw Object.assign(new Error('the socket is closed'), { errno: ENOTCONN })
+    if (!this.#isOpen) throw closedError()
     this.#native.send(this.#fd, datagram)
   }
 

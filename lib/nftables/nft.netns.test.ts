@@ -6,6 +6,7 @@ import { makeNamespace, runJson } from '../testing/netns.ts'
 import { openRelayed } from '../testing/relayed.ts'
 import { podwireTable } from './masquerade-rules.ts'
 import { nftContract } from './nft.contract.ts'
+import type { Nft } from './nft.ts'
 import { NftSocket } from './nft-socket.ts'
 import { podwireTableContract } from './podwire-table.contract.ts'
 import type { NftSet } from './set.ts'
@@ -38,15 +39,21 @@ const numbers = (count: number) =>
     comment: `pod ${i}`,
   }))
 
-test('kernel takes a large transaction and lists it in several datagrams', async (t) => {
-  const { nft } = open(t)
-  const elements = numbers(2400)
-  const halves = [elements.slice(0, 1200), elements.slice(1200)]
+/** In one transaction, of two operations. */
+async function addNumbers(nft: Nft, count: number) {
+  const elements = numbers(count)
+  const halves = [elements.slice(0, count / 2), elements.slice(count / 2)]
   await nft.apply([
     { verb: 'add', table },
     { verb: 'add', set: addresses },
     ...halves.map((half) => ({ verb: 'add', elementsOf: addresses, elements: half }) as const),
   ])
+  return elements
+}
+
+test('kernel takes a large transaction and lists it in several datagrams', async (t) => {
+  const { nft } = open(t)
+  const elements = await addNumbers(nft, 2400)
   const listed = await nft.listElements(addresses)
   t.same(
     new Set(listed.map(({ key, comment }) => `${key} ${comment}`)),
@@ -84,13 +91,7 @@ test('elements are listed anew when some come twice, and others do not', async (
     }
   })
   t.teardown(() => nft.close())
-  const elements = numbers(2000)
-  const halves = [elements.slice(0, 1000), elements.slice(1000)]
-  await nft.apply([
-    { verb: 'add', table },
-    { verb: 'add', set: addresses },
-    ...halves.map((half) => ({ verb: 'add', elementsOf: addresses, elements: half }) as const),
-  ])
+  const elements = await addNumbers(nft, 2000)
   const listed = await nft.listElements(addresses)
   t.same(new Set(listed.map(({ key }) => `${key}`)), new Set(elements.map(({ key }) => `${key}`)))
   t.notOk(isTwin, 'it was twice at first')

@@ -4,6 +4,7 @@
 // and so its boot id, stays. The start time of process 1 tells the two apart.
 // See proc_sys_kernel(5), proc_pid_stat(5).
 
+import { statField } from './process-stat.ts'
 import { StoreError } from './store-error.ts'
 
 const BOOT_ID = '/proc/sys/kernel/random/boot_id'
@@ -22,7 +23,7 @@ const TICK_MS = 10
 export function bootId(readFile: (path: string) => string | undefined): string {
   const id = readFile(BOOT_ID)?.trim()
   if (!id) throw unreadable(BOOT_ID)
-  const startTime = startTimeOf(readFile(INIT_STAT) ?? '')
+  const startTime = statField(readFile(INIT_STAT) ?? '', 22)
   if (startTime === undefined) throw unreadable(INIT_STAT)
   return `${id}-${startTime}`
 }
@@ -39,18 +40,9 @@ export function bootId(readFile: (path: string) => string | undefined): string {
 export function bootTimeMs(readFile: (path: string) => string | undefined): number {
   const seconds = /^btime (\d+)$/m.exec(readFile(STAT) ?? '')?.[1]
   if (seconds === undefined) throw unreadable(STAT)
-  const startTime = startTimeOf(readFile(INIT_STAT) ?? '')
+  const startTime = statField(readFile(INIT_STAT) ?? '', 22)
   if (startTime === undefined) throw unreadable(INIT_STAT)
   return Number(seconds) * 1000 + Number(startTime) * TICK_MS
-}
-
-/** Field 22. The name in field 2 may hold spaces and parentheses, so counting begins after the last `)`. */
-function startTimeOf(stat: string): string | undefined {
-  const fields = stat
-    .slice(stat.lastIndexOf(')') + 1)
-    .trim()
-    .split(' ')
-  return fields[22 - 3]
 }
 
 function unreadable(path: string): StoreError {
