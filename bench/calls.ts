@@ -14,6 +14,7 @@ import {
   type Contender,
   daemonTime,
   openContenders,
+  span,
   type Timing,
   type Verb,
   type Workload,
@@ -109,9 +110,10 @@ async function measureAtOnce(contenders: readonly Contender[]): Promise<Figures[
   )
   for (let round = 0; round < ROUNDS; round++) {
     for (const one of measured) {
-      const [before, began] = [daemonTime(one.contender.node).all, performance.now()]
-      one.timings.push(...(await one.contender.callAll(one.verb, AT_ONCE)))
-      one.ms += performance.now() - began
+      const before = daemonTime(one.contender.node).all
+      const timings = await one.contender.callAll(one.verb, AT_ONCE)
+      one.timings.push(...timings)
+      one.ms += span(timings)
       one.daemonMs += daemonTime(one.contender.node).all - before
     }
   }

@@ -16,7 +16,9 @@ export interface Workload {
 
 /** Of one call. */
 export interface Timing {
-  /** From the start of its process to its end, in ms. */
+  /** When its process started and ended, in ms of a clock that all processes share. */
+  readonly beganMs: number
+  readonly endedMs: number
   readonly ms: number
   /** Processor time of the process, in ms; without the daemon's. */
   readonly cpuMs: number
@@ -141,11 +143,20 @@ export class Runner {
   }
 
   #timing(line: string): Timing {
-    const [wall = Number.NaN, cpu = Number.NaN, status] = line.split(' ').map(Number)
+    const [beganMs = Number.NaN, endedMs = Number.NaN, cpuMs = Number.NaN, status] = line
+      .split(' ')
+      .map((field, i) => (i < 3 ? Number(field) / 1000 : Number(field)))
     const hasFailed = status !== 0
     if (hasFailed && !this.#mayFail) throw new Error(readFileSync(this.#log, 'utf8').slice(-2000))
-    return { ms: wall / 1000, cpuMs: cpu / 1000, hasFailed }
+    return { beganMs, endedMs, ms: endedMs - beganMs, cpuMs, hasFailed }
   }
+}
+
+/** Milliseconds from the start of the first to the end of the last. */
+export function span(timings: readonly Timing[]): number {
+  return (
+    Math.max(...timings.map(({ endedMs }) => endedMs)) - Math.min(...timings.map(({ beganMs }) => beganMs))
+  )
 }
 
 function lineOf(verb: Command, { name, path }: Namespace): string {

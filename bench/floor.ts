@@ -15,7 +15,7 @@ import { rehearsed, shimmed } from '../conformance/harness/daemon.ts'
 import { type Namespace, TestNode } from '../conformance/harness/node.ts'
 import { run } from '../conformance/harness/process.ts'
 import type { Step } from '../lib/daemon/timed-steps.ts'
-import { AT_ONCE, type Command, daemonTime, Runner } from './contestants.ts'
+import { AT_ONCE, type Command, daemonTime, Runner, span } from './contestants.ts'
 import { quantile } from './interleave.ts'
 
 const PAUSES_MS = [0, 20]
@@ -138,11 +138,11 @@ async function printAtOnce({ node, calls, nothing, pods }: Scene): Promise<void>
   const spent = rows.map((): Spent => ({ ms: 0, processes: 0, daemon: 0, inKernel: 0 }))
   for (let round = 0; round <= ROUNDS; round++)
     for (const [i, [, runner, command]] of rows.entries()) {
-      const [before, began] = [daemonTime(node), performance.now()]
+      const before = daemonTime(node)
       const timings = await runner.callAll(command, pods, AT_ONCE)
       const [after, sum] = [daemonTime(node), spent[i]]
       if (round === 0 || sum === undefined) continue // the first warms up
-      sum.ms += performance.now() - began
+      sum.ms += span(timings)
       sum.processes += timings.reduce((total, { cpuMs }) => total + cpuMs, 0)
       sum.daemon += after.all - before.all
       sum.inKernel += after.inKernel - before.inKernel

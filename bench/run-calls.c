@@ -4,8 +4,9 @@
  *
  *   run-calls PLUGIN CONFIG LOG AT_ONCE <lines of: VERB CONTAINER NETNS
  *
- * Prints for each, as it ends: wall-clock time and processor time in microseconds, exit status. What the plugins print
- * is appended to LOG.
+ * Prints for each that has ended: when it began and ended (CLOCK_MONOTONIC) and its processor time, in microseconds, and its
+ * exit status. Where several run at once, all of it at the end: whoever reads it takes a CPU. What the plugins print is
+ * appended to LOG.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #define MAX_AT_ONCE 256
+#define OUTPUT_BYTES (1 << 20)
 
 static struct {
 	pid_t pid;
@@ -64,11 +66,10 @@ static void await_one(void)
 		if (running[slot].pid != pid)
 			continue;
 		running[slot].pid = 0;
-		printf("%lld %lld %d\n", ended - running[slot].began,
+		printf("%lld %lld %lld %d\n", running[slot].began, ended,
 		       (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000LL + usage.ru_utime.tv_usec +
 			       usage.ru_stime.tv_usec,
 		       WIFEXITED(status) ? WEXITSTATUS(status) : 128);
-		fflush(stdout);
 	}
 }
 
@@ -84,6 +85,7 @@ int main(int argc, char **argv)
 	if (log < 0 || at_once < 1 || at_once > MAX_AT_ONCE)
 		return 2;
 	setvbuf(stdin, NULL, _IOLBF, 0);
+	setvbuf(stdout, NULL, at_once == 1 ? _IOLBF : _IOFBF, at_once == 1 ? 0 : OUTPUT_BYTES);
 	while (fgets(line, sizeof line, stdin)) {
 		if (sscanf(line, "%15s %255s %511s", verb, container, netns) != 3)
 			return 2;
