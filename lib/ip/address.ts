@@ -57,16 +57,16 @@ export class IpAddress {
     if (bytes.length !== 4 && bytes.length !== 16)
       throw new RangeError(`${bytes.length} bytes are no IP address`)
     let value = 0n
-    for (const byte of bytes) value = (value << 8n) | BigInt(byte)
+    for (let at = 0; at < bytes.length; at += 4) value = (value << 32n) | BigInt(wordAt(bytes, at))
     return new IpAddress(bytes.length === 4 ? 4 : 6, value)
   }
 
   toBytes(): Uint8Array {
     const bytes = new Uint8Array(ADDRESS_BITS[this.family] / 8)
     let rest = this.value
-    for (let i = bytes.length - 1; i >= 0; i--) {
-      bytes[i] = Number(rest & 0xffn)
-      rest >>= 8n
+    for (let at = bytes.length - 4; at >= 0; at -= 4) {
+      setWordAt(bytes, at, Number(rest & 0xffffffffn))
+      rest >>= 32n
     }
     return bytes
   }
@@ -91,13 +91,25 @@ export class IpAddress {
   }
 }
 
+/** In network order, unsigned. */
+function wordAt(bytes: Uint8Array, at: number): number {
+  let word = 0
+  for (let i = at; i < at + 4; i++) word = (word << 8) | (bytes[i] as number)
+  return word >>> 0
+}
+
+function setWordAt(bytes: Uint8Array, at: number, word: number): void {
+  for (let i = 0; i < 4; i++) bytes[at + i] = word >>> (24 - 8 * i)
+}
+
 function parseIpv4(text: string): bigint | undefined {
   const octets = text.split('.')
   if (octets.length !== 4) return undefined
   let value = 0
   for (const octet of octets) {
-    if (!OCTET.test(octet) || Number(octet) > 255) return undefined
-    value = value * 256 + Number(octet)
+    const number = Number(octet)
+    if (!OCTET.test(octet) || number > 255) return undefined
+    value = value * 256 + number
   }
   return BigInt(value)
 }

@@ -37,8 +37,9 @@ export interface UnknownAttribute {
   readonly data: Uint8Array
 }
 
+/** What is undefined is not written. */
 export type Attributes<T extends AttributeTable> = {
-  -readonly [K in keyof T]?: T[K] extends AttributeEntry<infer V> ? V : never
+  -readonly [K in keyof T]?: (T[K] extends AttributeEntry<infer V> ? V : never) | undefined
 } & { unknown?: UnknownAttribute[] }
 
 /** Names the entries' types while keeping their literal keys. */

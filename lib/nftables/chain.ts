@@ -83,7 +83,7 @@ function baseAttributes(family: NftFamily, base: BaseChain) {
   if (hook === undefined) throw new RangeError(`no hook ${base.hook} in family ${family}`)
   return {
     NFTA_CHAIN_TYPE: base.type,
-    ...(base.policy === undefined ? {} : { NFTA_CHAIN_POLICY: base.policy === 'accept' ? 1 : 0 }),
+    NFTA_CHAIN_POLICY: base.policy === undefined ? undefined : base.policy === 'accept' ? 1 : 0,
     NFTA_CHAIN_HOOK: {
       NFTA_HOOK_HOOKNUM: hook,
       NFTA_HOOK_PRIORITY: base.priority,

@@ -56,7 +56,7 @@ export function elementListAttributes(
   return {
     NFTA_SET_ELEM_LIST_TABLE: set.table.name,
     NFTA_SET_ELEM_LIST_SET: set.name,
-    ...(attributes.length === 0 ? {} : { NFTA_SET_ELEM_LIST_ELEMENTS: { NFTA_LIST_ELEM: attributes } }),
+    NFTA_SET_ELEM_LIST_ELEMENTS: attributes.length === 0 ? undefined : { NFTA_LIST_ELEM: attributes },
   }
 }
 
@@ -76,8 +76,8 @@ function elementAttributes(
       ? {}
       : { NFTA_SET_ELEM_TIMEOUT: BigInt(element.timeoutMs) }),
     NFTA_SET_ELEM_KEY: { NFTA_DATA_VALUE: first },
-    ...(isInterval(set) && !isSplit ? { NFTA_SET_ELEM_KEY_END: { NFTA_DATA_VALUE: last } } : {}),
-    ...(detail === 'whole' && isMap(set) ? { NFTA_SET_ELEM_DATA: valueData(set, element) } : {}),
+    NFTA_SET_ELEM_KEY_END: isInterval(set) && !isSplit ? { NFTA_DATA_VALUE: last } : undefined,
+    NFTA_SET_ELEM_DATA: detail === 'whole' && isMap(set) ? valueData(set, element) : undefined,
     ...(detail === 'whole' ? elementUserdata(element, isSplit && end === undefined) : {}),
   }
   if (end === undefined) return [whole]

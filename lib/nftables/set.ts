@@ -98,7 +98,7 @@ export function newSetAttributes(set: NftSet | NftMap, id: number) {
     NFTA_SET_KEY_LEN: concatBytes(set.type),
     ...(isMap(set) ? valueAttributes(set.value) : {}),
     NFTA_SET_ID: id,
-    ...(set.timeoutMs === undefined ? {} : { NFTA_SET_TIMEOUT: BigInt(set.timeoutMs) }),
+    NFTA_SET_TIMEOUT: set.timeoutMs === undefined ? undefined : BigInt(set.timeoutMs),
     ...descriptionAttributes(set, isConcatInterval),
     NFTA_SET_USERDATA: setUserdata(set),
   }

@@ -288,6 +288,6 @@ function dnatExpression(family: Family, portRegister: number | undefined): Expre
     NFTA_NAT_TYPE: NFT_NAT_DNAT,
     NFTA_NAT_FAMILY: NAT[family].nfproto,
     NFTA_NAT_REG_ADDR_MIN: 1,
-    ...(portRegister === undefined ? {} : { NFTA_NAT_REG_PROTO_MIN: portRegister }),
+    NFTA_NAT_REG_PROTO_MIN: portRegister,
   })
 }

@@ -48,8 +48,8 @@ export function addAddressRequest(address: LinkAddress, operation: Operation): R
     attributes: {
       IFA_LOCAL: bytes,
       IFA_ADDRESS: bytes,
-      ...(flags > 0xff ? { IFA_FLAGS: flags } : {}), // all of them: the header has room for eight
-      ...(hasBroadcast ? { IFA_BROADCAST: prefix.last().toBytes() } : {}),
+      IFA_FLAGS: flags > 0xff ? flags : undefined, // all of them: the header has room for eight
+      IFA_BROADCAST: hasBroadcast ? prefix.last().toBytes() : undefined,
     },
     operation,
   })

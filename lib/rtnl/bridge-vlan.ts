@@ -54,7 +54,7 @@ export function deleteBridgeVlanRequest(
 
 function content(link: IfIndex, { self, ...vlan }: BridgeVlanChange) {
   const spec: Attributes<typeof IFLA_BRIDGE> = {
-    ...(self ? { IFLA_BRIDGE_FLAGS: BRIDGE_FLAGS_SELF } : {}),
+    IFLA_BRIDGE_FLAGS: self ? BRIDGE_FLAGS_SELF : undefined,
     IFLA_BRIDGE_VLAN_INFO: vlanInfos(vlan),
   }
   return { header: { ifi_family: AF_BRIDGE, ifi_index: link }, attributes: { IFLA_AF_SPEC: spec } }

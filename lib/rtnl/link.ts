@@ -162,23 +162,17 @@ export interface LinkSettings {
   readonly arpNotify?: boolean
 }
 
-function flagBits(settings: Pick<LinkSettings, 'up' | 'promisc' | 'allmulti'>): {
+function flagBits({ up, promisc, allmulti }: Pick<LinkSettings, 'up' | 'promisc' | 'allmulti'>): {
   ifi_flags: number
   ifi_change: number
 } {
-  const bits = [
-    [settings.up, IFF_UP],
-    [settings.promisc, IFF_PROMISC],
-    [settings.allmulti, IFF_ALLMULTI],
-  ] as const
-  let ifi_flags = 0
-  let ifi_change = 0
-  for (const [value, bit] of bits) {
-    if (value === undefined) continue
-    ifi_change |= bit
-    if (value) ifi_flags |= bit
+  return {
+    ifi_flags: (up ? IFF_UP : 0) | (promisc ? IFF_PROMISC : 0) | (allmulti ? IFF_ALLMULTI : 0),
+    ifi_change:
+      (up === undefined ? 0 : IFF_UP) |
+      (promisc === undefined ? 0 : IFF_PROMISC) |
+      (allmulti === undefined ? 0 : IFF_ALLMULTI),
   }
-  return { ifi_flags, ifi_change }
 }
 
 function commonAttributes(link: {
@@ -189,13 +183,12 @@ function commonAttributes(link: {
   queues?: number
 }): Attributes<typeof IFLA> {
   return {
-    ...(link.queues === undefined
-      ? {}
-      : { IFLA_NUM_TX_QUEUES: link.queues, IFLA_NUM_RX_QUEUES: link.queues }),
-    ...(link.name === undefined ? {} : { IFLA_IFNAME: link.name }),
-    ...(link.mac === undefined ? {} : { IFLA_ADDRESS: macToBytes(link.mac) }),
-    ...(link.mtu === undefined ? {} : { IFLA_MTU: link.mtu }),
-    ...(link.master === undefined ? {} : { IFLA_MASTER: link.master }),
+    IFLA_NUM_TX_QUEUES: link.queues,
+    IFLA_NUM_RX_QUEUES: link.queues,
+    IFLA_IFNAME: link.name,
+    IFLA_ADDRESS: link.mac === undefined ? undefined : macToBytes(link.mac),
+    IFLA_MTU: link.mtu,
+    IFLA_MASTER: link.master,
   }
 }
 
@@ -207,7 +200,7 @@ export function createLinkRequest(link: NewLink, operation: Operation): Request 
     attributes: {
       ...commonAttributes(link),
       ...placeAttributes(link),
-      IFLA_LINKINFO: { IFLA_INFO_KIND: link.kind, ...(data === undefined ? {} : { IFLA_INFO_DATA: data }) },
+      IFLA_LINKINFO: { IFLA_INFO_KIND: link.kind, IFLA_INFO_DATA: data },
     },
     operation,
   })
@@ -216,10 +209,7 @@ export function createLinkRequest(link: NewLink, operation: Operation): Request 
 /** Of a link that lies on another: on which, and where it is born. */
 function placeAttributes(link: { parent?: IfIndex; netnsFd?: number } | object): Attributes<typeof IFLA> {
   const { parent, netnsFd } = link as { parent?: IfIndex; netnsFd?: number }
-  return {
-    ...(parent === undefined ? {} : { IFLA_LINK: parent }),
-    ...(netnsFd === undefined ? {} : { IFLA_NET_NS_FD: netnsFd }),
-  }
+  return { IFLA_LINK: parent, IFLA_NET_NS_FD: netnsFd }
 }
 
 function kindData(link: NewLink): Record<string, unknown> | undefined {
@@ -248,10 +238,7 @@ function bridgeData(link: NewBridge): Record<string, unknown> | undefined {
 
 function vethData(link: NewVeth): Record<string, unknown> {
   const { netnsFd, ...peer } = link.peer
-  const attributes = {
-    ...commonAttributes(peer),
-    ...(netnsFd === undefined ? {} : { IFLA_NET_NS_FD: netnsFd }),
-  }
+  const attributes = { ...commonAttributes(peer), IFLA_NET_NS_FD: netnsFd }
   return { VETH_INFO_PEER: { header: {}, attributes } }
 }
 
@@ -264,30 +251,35 @@ function vethData(link: NewVeth): Record<string, unknown> {
 export function setLinkRequest(ref: LinkRef, settings: LinkSettings, operation: Operation): Request {
   if (typeof ref === 'string' && settings.name !== undefined)
     throw new RangeError(`${operationText(operation)}: rename by index`)
-  const port: Attributes<typeof IFLA_BRPORT> = {
-    ...(settings.hairpin === undefined ? {} : { IFLA_BRPORT_MODE: Number(settings.hairpin) }),
-    ...(settings.isolated === undefined ? {} : { IFLA_BRPORT_ISOLATED: Number(settings.isolated) }),
-  }
-  const hasPort = Object.keys(port).length > 0
-  const { arpNotify } = settings
+  const { hairpin, isolated, arpNotify } = settings
+  const hasPort = hairpin !== undefined || isolated !== undefined
   if (arpNotify !== undefined && (hasPort || settings.up !== undefined))
     throw new RangeError(`${operationText(operation)}: arp_notify in a message of its own`)
   const kind = hasPort ? RTM_NEWLINK : RTM_SETLINK
   return request(kind as typeof RTM_SETLINK, {
     header: { ...refHeader(ref), ...flagBits(settings) },
     attributes: {
-      ...refAttributes(ref),
       ...commonAttributes(settings),
-      ...(settings.txQueueLength === undefined ? {} : { IFLA_TXQLEN: settings.txQueueLength }),
-      ...placeAttributes({ netnsFd: settings.netnsFd }),
-      ...(settings.alias === undefined ? {} : { IFLA_IFALIAS: settings.alias }),
-      ...(arpNotify === undefined
-        ? {}
-        : { IFLA_AF_SPEC: { AF_INET: { IFLA_INET_CONF: { IPV4_DEVCONF_ARP_NOTIFY: Number(arpNotify) } } } }),
-      ...(hasPort ? { IFLA_LINKINFO: { IFLA_INFO_SLAVE_KIND: 'bridge', IFLA_INFO_SLAVE_DATA: port } } : {}),
+      ...refAttributes(ref),
+      IFLA_TXQLEN: settings.txQueueLength,
+      IFLA_NET_NS_FD: settings.netnsFd,
+      IFLA_IFALIAS: settings.alias,
+      IFLA_AF_SPEC:
+        arpNotify === undefined
+          ? undefined
+          : { AF_INET: { IFLA_INET_CONF: { IPV4_DEVCONF_ARP_NOTIFY: Number(arpNotify) } } },
+      IFLA_LINKINFO: hasPort ? portAttributes(settings) : undefined,
     },
     operation,
   })
+}
+
+function portAttributes({ hairpin, isolated }: LinkSettings): Attributes<typeof IFLA_INFO> {
+  const port: Attributes<typeof IFLA_BRPORT> = {
+    IFLA_BRPORT_MODE: hairpin === undefined ? undefined : Number(hairpin),
+    IFLA_BRPORT_ISOLATED: isolated === undefined ? undefined : Number(isolated),
+  }
+  return { IFLA_INFO_SLAVE_KIND: 'bridge', IFLA_INFO_SLAVE_DATA: port }
 }
 
 export function deleteLinkRequest(ref: LinkRef, operation: Operation): Request {
@@ -320,8 +312,8 @@ export function listLinksRequest(filter: LinkFilter): Request {
   return request(RTM_GETLINK, {
     attributes: {
       IFLA_EXT_MASK: RTEXT_FILTER_SKIP_STATS,
-      ...(filter.master === undefined ? {} : { IFLA_MASTER: filter.master }),
-      ...(filter.kind === undefined ? {} : { IFLA_LINKINFO: { IFLA_INFO_KIND: filter.kind } }),
+      IFLA_MASTER: filter.master,
+      IFLA_LINKINFO: filter.kind === undefined ? undefined : { IFLA_INFO_KIND: filter.kind },
     },
     operation: 'list links',
   })

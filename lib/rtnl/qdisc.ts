@@ -73,7 +73,7 @@ export function addQdiscRequest(dev: IfIndex, qdisc: Qdisc, operation: Operation
     },
     attributes: {
       TCA_KIND: qdisc.kind,
-      ...(qdisc.kind === 'tbf' ? { TCA_OPTIONS: tbfOptions(qdisc) } : {}),
+      TCA_OPTIONS: qdisc.kind === 'tbf' ? tbfOptions(qdisc) : undefined,
     },
     operation,
   })
@@ -86,7 +86,7 @@ function tbfOptions({ rateBytesPerSecond, burstBytes, limitBytes }: Tbf): Attrib
       rate: Math.min(rateBytesPerSecond, U32_MAX),
       limit: limitBytes,
     },
-    ...(rateBytesPerSecond > U32_MAX ? { TCA_TBF_RATE64: BigInt(rateBytesPerSecond) } : {}),
+    TCA_TBF_RATE64: rateBytesPerSecond > U32_MAX ? BigInt(rateBytesPerSecond) : undefined,
     TCA_TBF_BURST: burstBytes,
   }
 }

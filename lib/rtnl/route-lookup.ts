@@ -39,8 +39,8 @@ export function lookUpRouteRequest({ dst, source, from }: RouteQuery): Request {
     },
     attributes: {
       RTA_DST: dst.toBytes(),
-      ...(source === undefined ? {} : { RTA_SRC: source.toBytes() }),
-      ...(from === undefined ? {} : { RTA_IIF: from }),
+      RTA_SRC: source?.toBytes(),
+      RTA_IIF: from,
     },
     operation: words.join(' '),
   })

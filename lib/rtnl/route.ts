@@ -85,13 +85,13 @@ function routeContent(route: Route, protocol: number) {
       rtm_type: RTN_UNICAST,
     },
     attributes: {
-      ...(route.dst.length > 0 ? { RTA_DST: route.dst.first().toBytes() } : {}),
-      ...(route.source === undefined ? {} : { RTA_PREFSRC: route.source.toBytes() }),
-      ...(table < 256 ? {} : { RTA_TABLE: table }),
-      ...(route.gateway === undefined ? {} : { RTA_GATEWAY: route.gateway.toBytes() }),
-      ...(route.priority === undefined ? {} : { RTA_PRIORITY: route.priority }),
-      ...(route.dev === undefined ? {} : { RTA_OIF: route.dev }),
-      ...(Object.keys(metrics).length > 0 ? { RTA_METRICS: metrics } : {}),
+      RTA_DST: route.dst.length > 0 ? route.dst.first().toBytes() : undefined,
+      RTA_PREFSRC: route.source?.toBytes(),
+      RTA_TABLE: table < 256 ? undefined : table,
+      RTA_GATEWAY: route.gateway?.toBytes(),
+      RTA_PRIORITY: route.priority,
+      RTA_OIF: route.dev,
+      RTA_METRICS: Object.keys(metrics).length > 0 ? metrics : undefined,
     },
   }
 }
@@ -105,10 +105,7 @@ export interface RouteFilter {
 export function listRoutesRequest({ family, dev, table }: RouteFilter): Request {
   return request(RTM_GETROUTE, {
     header: { rtm_family: family === undefined ? 0 : addressFamily[family] },
-    attributes: {
-      ...(dev === undefined ? {} : { RTA_OIF: dev }),
-      ...(table === undefined ? {} : { RTA_TABLE: table }),
-    },
+    attributes: { RTA_OIF: dev, RTA_TABLE: table },
     operation: 'list routes',
   })
 }

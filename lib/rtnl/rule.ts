@@ -40,8 +40,8 @@ function content({ family, source, table, priority }: Rule) {
       action: FR_ACT_TO_TBL,
     },
     attributes: {
-      ...(source === undefined ? {} : { FRA_SRC: source.first().toBytes() }),
-      ...(priority === undefined ? {} : { FRA_PRIORITY: priority }),
+      FRA_SRC: source?.first().toBytes(),
+      FRA_PRIORITY: priority,
       FRA_TABLE: table,
     },
   }

@@ -23,7 +23,7 @@ export const IFLA_MACVLAN = attributeTable({
 export function macvlanData({ mode, broadcastQueueLength }: NewMacvlan) {
   return {
     IFLA_MACVLAN_MODE: MODES[mode],
-    ...(broadcastQueueLength === undefined ? {} : { IFLA_MACVLAN_BC_QUEUE_LEN: broadcastQueueLength }),
+    IFLA_MACVLAN_BC_QUEUE_LEN: broadcastQueueLength,
   }
 }
 
