@@ -49,24 +49,37 @@ static struct conversation *begin_conversation(int fd, const void *bytes, size_t
 	return conversation;
 }
 
-static const struct nlmsghdr *last_message(const unsigned char *datagram, size_t length)
+/* What was asked last: a request, and what ends a batch under its number. */
+struct asked {
+	bool is_any;
+	uint32_t seq;
+	uint16_t flags; /* of all that has the number */
+};
+
+static struct asked last_asked(const unsigned char *datagram, size_t length)
 {
-	const struct nlmsghdr *message = (const struct nlmsghdr *)datagram, *last = NULL;
+	const struct nlmsghdr *message = (const struct nlmsghdr *)datagram;
+	struct asked last = { .is_any = false };
 	ssize_t rest = (ssize_t)length;
 
-	for (; NLMSG_OK(message, rest); message = NLMSG_NEXT(message, rest))
-		last = message;
+	for (; NLMSG_OK(message, rest); message = NLMSG_NEXT(message, rest)) {
+		bool is_same = last.is_any && message->nlmsg_seq == last.seq;
+
+		last.flags = (is_same ? last.flags : 0) | message->nlmsg_flags;
+		last.seq = message->nlmsg_seq;
+		last.is_any = true;
+	}
 	return last;
 }
 
 /* Whether it acknowledges or refuses what was asked last, or ends its list; of what asks for neither, whether it answers. */
-static bool is_last_answer(const unsigned char *datagram, ssize_t length, const struct nlmsghdr *asked)
+static bool is_last_answer(const unsigned char *datagram, ssize_t length, const struct asked *asked)
 {
 	const struct nlmsghdr *message = (const struct nlmsghdr *)datagram;
-	bool is_single = !(asked->nlmsg_flags & (NLM_F_ACK | NLM_F_DUMP));
+	bool is_single = !(asked->flags & (NLM_F_ACK | NLM_F_DUMP));
 
 	for (; NLMSG_OK(message, length); message = NLMSG_NEXT(message, length))
-		if (message->nlmsg_seq == asked->nlmsg_seq &&
+		if (message->nlmsg_seq == asked->seq &&
 		    (is_single || message->nlmsg_type == NLMSG_ERROR || message->nlmsg_type == NLMSG_DONE))
 			return true;
 	return false;
@@ -87,7 +100,7 @@ static int keep_answer(struct conversation *conversation, const unsigned char *d
 
 static void converse(struct conversation *conversation)
 {
-	const struct nlmsghdr *asked = last_message(conversation->datagram, conversation->length);
+	const struct asked asked = last_asked(conversation->datagram, conversation->length);
 	unsigned char datagram[64 << 10]; /* more than the kernel puts into one of a list, by the reader's buffer */
 	ssize_t sent;
 
@@ -98,7 +111,7 @@ static void converse(struct conversation *conversation)
 		conversation->err = errno;
 		return;
 	}
-	while (asked) {
+	while (asked.is_any) {
 		/* All that there is to say was said when send(2) returned; a list goes on as it is received. */
 		ssize_t length = recv(conversation->fd, datagram, sizeof datagram, MSG_TRUNC | MSG_DONTWAIT);
 
@@ -113,7 +126,7 @@ static void converse(struct conversation *conversation)
 			conversation->err = EMSGSIZE;
 		else
 			conversation->err = keep_answer(conversation, datagram, (size_t)length);
-		if (conversation->err || is_last_answer(datagram, length, asked))
+		if (conversation->err || is_last_answer(datagram, length, &asked))
 			return;
 	}
 }

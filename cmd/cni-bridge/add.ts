@@ -18,10 +18,11 @@ import type { Namespace } from '../../lib/host/kernel.ts'
 import { ownerText } from '../../lib/host/owner.ts'
 import { openPodNamespace } from '../../lib/host/pod-namespace.ts'
 import type { Ports } from '../../lib/host/ports.ts'
+import { together } from '../../lib/host/together.ts'
 import type { Undo } from '../../lib/host/undo.ts'
 import { macFromRandom } from '../../lib/ip/mac.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
-import type { Link } from '../../lib/rtnl/link.ts'
+import type { IfIndex, Link } from '../../lib/rtnl/link.ts'
 import type { Rtnl } from '../../lib/rtnl/rtnl.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
 import { hostSysctls, removeWire, wireChanges } from '../../lib/veth/pod-link.ts'
@@ -60,11 +61,13 @@ async function attach(call: Omit<Wiring, 'attachment'>, netconf: BridgeNetconf):
   const wire = { ...call, attachment }
   record(wire)
   await guardMac(wire)
-  const bridge = await plugIn(wire)
-  await configurePod(wire)
-  const gateway = await serveAsGateway(wire, { bridge, force: netconf.forceAddress })
+  const { bridge, podIndex } = await plugIn(wire)
+  await configurePod(wire, podIndex)
+  const [gateway] = await together(
+    serveAsGateway(wire, { bridge, force: netconf.forceAddress }),
+    awaitForwarding(wire),
+  )
   await masquerade(ports, request, { plugin: PLUGIN, records: attachment.masquerade })
-  await awaitForwarding(wire)
   completeRecord(ports, request, PLUGIN)
   return bridgeResult(request, attachment, { bridge, gateway, ipam: ipam?.result, netconf })
 }
@@ -92,13 +95,18 @@ function record({ ports, request, attachment, undo }: Wiring): void {
   putRecord(ports, request, { plugin: PLUGIN, record: attachment })
 }
 
+interface PluggedIn {
+  readonly bridge: Link
+  /** Of the pod's end. */
+  readonly podIndex: IfIndex | undefined
+}
+
 /** @returns the bridge, with the pod's wire plugged in */
-async function plugIn(wiring: Wiring): Promise<Link> {
+async function plugIn(wiring: Wiring): Promise<PluggedIn> {
   for (let attempt = 1; ; attempt++) {
     const bridge = await openBridge(wiring)
     try {
-      await createWire(wiring, bridge)
-      return bridge
+      return { bridge, podIndex: await createWire(wiring, bridge) }
     } catch (error) {
       const gone = (await wiring.ports.kernel.host.rtnl.findLink(bridge.index)) === undefined
       if (!gone || attempt === BRIDGE_ATTEMPTS) throw error
@@ -130,7 +138,11 @@ function undoUnlessReliedOn(
   }
 }
 
-async function createWire({ ports, request, pod, attachment, undo }: Wiring, bridge: Link): Promise<void> {
+/** @returns the index of the pod's end */
+async function createWire(
+  { ports, request, pod, attachment, undo }: Wiring,
+  bridge: Link,
+): Promise<IfIndex | undefined> {
   const { rtnl, sysctl } = ports.kernel.host
   const { hostIfname, hostMac, podMac, mtu, hairpin, isolated, vlans } = attachment
   const alias = ownerText(attachmentKey(PLUGIN, request))
@@ -141,7 +153,8 @@ async function createWire({ ports, request, pod, attachment, undo }: Wiring, bri
   sysctl.set(...hostSysctls(hostIfname))
   // Before it comes up: no frame of the pod's goes through another VLAN.
   if (vlans !== undefined) await joinVlans(rtnl, hostIfname, { vlans, bridge })
-  await rtnl.apply(port)
+  const [end] = await together(rtnl.getLink(hostIfname), rtnl.apply(port))
+  return end.peerIndex
 }
 
 async function joinVlans(
@@ -154,9 +167,13 @@ async function joinVlans(
   if (changes.length > 0) await rtnl.apply(...changes)
 }
 
-async function configurePod({ request, pod, attachment, undo }: Wiring): Promise<void> {
+async function configurePod(
+  { request, pod, attachment, undo }: Wiring,
+  index: IfIndex | undefined,
+): Promise<void> {
   if (!attachment.up) return
-  await configurePodEnd(pod, request.ifname, { addressing: podAddressing(attachment, attachment), undo })
+  const addressing = podAddressing(attachment, attachment)
+  await configurePodEnd(pod, request.ifname, { addressing, undo, index })
 }
 
 async function serveAsGateway(

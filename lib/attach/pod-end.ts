@@ -1,10 +1,11 @@
 // The pod's end of whatever was made for it: its interface up with addresses and routes, and its loopback up.
 
 import type { Namespace } from '../host/kernel.ts'
+import { together } from '../host/together.ts'
 import type { Undo } from '../host/undo.ts'
 import { Prefix } from '../ip/prefix.ts'
 import { unlessGone } from '../netlink/error.ts'
-import { LOOPBACK_INDEX } from '../rtnl/link.ts'
+import { type IfIndex, LOOPBACK_INDEX } from '../rtnl/link.ts'
 import { hasIpv6, type PodAddressing, podChanges, podSysctlFiles } from '../veth/pod-link.ts'
 
 const LOOPBACK_ADDRESS = Prefix.parse('127.0.0.1/8')
@@ -14,16 +15,30 @@ const LOOPBACK_IPV6 = 'ipv6/conf/lo/disable_ipv6'
 export async function configurePodEnd(
   pod: Namespace,
   ifname: string,
-  { addressing, undo }: { addressing: PodAddressing; undo: Undo },
+  { addressing, undo, index }: PodEnd,
 ): Promise<void> {
-  const [link, loopback] = await Promise.all([pod.rtnl.getLink(ifname), pod.rtnl.getLink(LOOPBACK_INDEX)])
+  const dev = index ?? (await pod.rtnl.getLink(ifname)).index
   const value = hasIpv6(addressing.addresses) ? pod.sysctl.find(LOOPBACK_IPV6) : undefined
+  let wasUp = false // as in a new namespace, should the kernel not tell
   undo.push('set the pod’s lo back', async () => {
     if (value !== undefined) pod.sysctl.set({ key: LOOPBACK_IPV6, value })
-    if (!loopback.up) await lowerLoopback(pod)
+    if (!wasUp) await lowerLoopback(pod)
   })
   pod.sysctl.set(...podSysctlFiles(ifname, addressing))
-  await pod.rtnl.apply(...podChanges(link.index, addressing))
+  // In one datagram: the kernel tells of the loopback before it changes it.
+  await together(
+    pod.rtnl.getLink(LOOPBACK_INDEX).then(({ up }) => {
+      wasUp = up
+    }),
+    pod.rtnl.apply(...podChanges(dev, addressing)),
+  )
+}
+
+interface PodEnd {
+  readonly addressing: PodAddressing
+  readonly undo: Undo
+  /** Where it is known. */
+  readonly index?: IfIndex | undefined
 }
 
 /** The kernel gave it the address when it came up first, and leaves it there (net/ipv4/devinet.c). */

@@ -12,6 +12,8 @@ export class LazyNft implements Nft {
   }
 
   apply: Nft['apply'] = async (transaction) => (await this.#opened()).apply(transaction)
+  applyAndListRules: Nft['applyAndListRules'] = async (transaction, table) =>
+    (await this.#opened()).applyAndListRules(transaction, table)
   listTables: Nft['listTables'] = async () => (await this.#opened()).listTables()
   listChains: Nft['listChains'] = async (table) => (await this.#opened()).listChains(table)
   listBaseChains: Nft['listBaseChains'] = async (hook) => (await this.#opened()).listBaseChains(hook)

@@ -224,6 +224,65 @@ test('Connection.batch sends one datagram and asks for the last acknowledgement 
   t.same(await connection.batch([]), [], 'nothing is nothing to send')
 })
 
+const typesOf = (kernel: ScriptedKernel) =>
+  kernel.heard.map((requests) => requests.map(({ type }) => type).join(' '))
+
+test('what is asked in one turn goes out in one datagram, and each is answered by itself', async (t) => {
+  const turn: Turn = (r) => [
+    datagram(toy(r[0] as Message, 7)),
+    datagram(refuse(r[1] as Message, 17)),
+    datagram(ack(r[3] as Message)),
+  ]
+  const { kernel, connection } = connect(t, [turn, (r) => [datagram(ack(one(r)))]], { gathers: true })
+  const [found, refused, batch] = [
+    connection.get(getToys),
+    connection.request(newToy('a')),
+    connection.batch([newToy('b'), newToy('c')]),
+  ]
+  t.strictSame(typesOf(kernel), [], 'at the end of the turn')
+  t.same(ids([await found]), [7])
+  await t.rejects(refused, { message: 'toy add a: EEXIST: file already exists' })
+  t.same(await batch, [])
+  await connection.request(newToy('d'))
+  t.strictSame(typesOf(kernel), ['101 100 100 100', '100'])
+})
+
+test('a list ends the datagram, and nothing is gathered for ever', async (t) => {
+  const all: Turn = (r) => r.map((request) => datagram(toy(request, 1)))
+  const list: Turn = (r) => [datagram(toy(r[0] as Message, 1)), datagram(done(r[1] as Message))]
+  const { kernel, connection } = connect(t, [list, all, all], { gathers: true })
+  await Promise.all([connection.dump(getToys), connection.get(newToy('a'))])
+  t.strictSame(typesOf(kernel), ['100 101'])
+  await Promise.all(Array.from({ length: 17 }, () => connection.get(getToys)))
+  t.strictSame(
+    kernel.heard.slice(1).map(({ length }) => length),
+    [16, 1],
+    'as many as are received at once',
+  )
+})
+
+test('what is gathered goes out before it is too long for the socket', async (t) => {
+  const all: Turn = (r) => r.map((request) => datagram(ack(request)))
+  const { kernel, connection } = connect(t, [all, all], { gathers: true })
+  const long = 'b'.repeat(30_000)
+  await Promise.all(['a', 'b', 'c'].map((name) => connection.request(newToy(name + long))))
+  t.strictSame(typesOf(kernel), ['100 100', '100'])
+})
+
+test('Connection.close sends nothing of what was gathered', async (t) => {
+  const { kernel, connection } = connect(t, [], { gathers: true })
+  const asked = connection.request(getToys)
+  connection.close()
+  await t.rejects(asked, { code: 'ENOTCONN' })
+  t.strictSame(kernel.heard, [])
+})
+
+test('a socket that does not send fails all that was gathered', async (t) => {
+  const { connection } = connect(t, [], { gathers: true }) // nothing in the script
+  const asked: Promise<unknown>[] = [connection.request(getToys), connection.get(getToys)]
+  for (const one of asked) await t.rejects(one, { code: 'ENOTCONN' })
+})
+
 const BATCHES: readonly (readonly [name: string, turn: Turn, message: string])[] = [
   [
     'one in the middle fails: the others are tried',
@@ -423,6 +482,22 @@ class Elsewhere implements Transport {
 
   close(): void {}
 }
+
+test('of what was gathered, another thread tells the answers together', async (t) => {
+  const elsewhere = new Elsewhere()
+  const connection = new Connection(elsewhere, { gathers: true })
+  t.teardown(() => connection.close())
+  const [found, refused, unanswered] = [
+    connection.get(getToys),
+    connection.request(newToy('a')),
+    connection.request(newToy('b')),
+  ]
+  await Promise.resolve()
+  elsewhere.answer(0, (r) => [datagram(toy(r[0] as Message, 7)), datagram(refuse(r[1] as Message, 19))])
+  t.same(ids([await found]), [7])
+  await t.rejects(refused, { code: 'ENODEV' })
+  await t.rejects(unanswered, { code: 'ETIMEDOUT' })
+})
 
 test('what another thread asks is answered as a whole, and fails by itself', async (t) => {
   const elsewhere = new Elsewhere()

@@ -17,6 +17,7 @@ import {
   NLM_F_CAPPED,
   NLM_F_DUMP,
   NLM_F_DUMP_INTR,
+  NLM_F_ECHO,
   NLM_F_REQUEST,
   NLMSG_DONE,
   NLMSG_ERROR,
@@ -59,6 +60,11 @@ export interface ConnectionOptions {
   readonly trace?: Trace | undefined
   /** For the trace: the messages that the kernel may send. A request's own kind is known. */
   readonly kinds?: readonly MessageKind[]
+  /**
+   * What is asked in one turn, before anybody waits, goes out in one datagram; a list ends it, whose rest is only sent as
+   * it is received. Not for nfnetlink, of which a datagram is one transaction.
+   */
+  readonly gathers?: boolean
   /** How long the kernel may take to answer, in ms. */
   readonly deadlineMs?: number
   /**
@@ -69,6 +75,16 @@ export interface ConnectionOptions {
   readonly onEvent?: (message: Message) => void
   /** The socket broke, or was too slow (ENOBUFS): notifications were lost, so look at the state itself again. */
   readonly onLoss?: (error: NetlinkError) => void
+}
+
+export interface BatchOptions {
+  /**
+   * Sent after them and never answered: NFNL_MSG_BATCH_END, which the kernel acknowledges only since Linux 6.10, and never
+   * when the batch failed.
+   */
+  readonly end?: Request
+  /** One of them, of which the kernel is to tell what it has done, as it tells those who listen. */
+  readonly echoed?: Request | undefined
 }
 
 /** An acknowledgement that was asked for, the end of a list, or the one reply itself. */
@@ -96,6 +112,8 @@ const DEFAULT_DEADLINE_MS = 10_000
 const MAX_DUMP_ATTEMPTS = 30
 /** Of 32 KiB at most, when the kernel lists. */
 const MAX_DATAGRAMS_AT_ONCE = 16
+/** A message longer than the socket's buffer is refused (EMSGSIZE, netlink_sendmsg): 208 KiB, if nobody has changed it. */
+const MAX_GATHERED_BYTES = 64 << 10
 const ETIMEDOUT = 110
 const EINTR = 4
 const ENOTCONN = 107
@@ -108,6 +126,9 @@ export class Connection {
   readonly #pending = new Map<number, Pending>()
   /** Which conversation a sequence number belongs to. */
   readonly #owner = new Map<number, Pending>()
+  /** What is yet to be sent, by the last sequence number of each conversation. */
+  readonly #gathered = new Map<number, Uint8Array>()
+  #gatheredBytes = 0
   #seq = 0
   #lastDump: Promise<unknown> = Promise.resolve()
 
@@ -137,12 +158,11 @@ export class Connection {
    * rtnetlink runs every one of them, also those after one that fails; nfnetlink, between its batch messages, all
    * or none.
    *
-   * @param end  sent after them and never answered: NFNL_MSG_BATCH_END, which the kernel acknowledges only since
-   *   Linux 6.10, and never when the batch failed
+   * @returns what the kernel sent before the last acknowledgement
    * @throws NetlinkError of the first request that failed
    */
-  batch(requests: readonly Request[], end?: Request): Promise<Message[]> {
-    return requests.length === 0 ? Promise.resolve([]) : this.#send(requests, 'acknowledgement', end)
+  batch(requests: readonly Request[], options: BatchOptions = {}): Promise<Message[]> {
+    return requests.length === 0 ? Promise.resolve([]) : this.#send(requests, 'acknowledgement', options)
   }
 
   /**
@@ -171,10 +191,15 @@ export class Connection {
 
   close(): void {
     for (const lastSeq of this.#pending.keys()) this.#fail(lastSeq, ENOTCONN)
+    this.#gathered.clear()
     this.#transport.close()
   }
 
-  #send(requests: readonly Request[], ending: Ending, end?: Request): Promise<Message[]> {
+  #send(
+    requests: readonly Request[],
+    ending: Ending,
+    { end, echoed }: BatchOptions = {},
+  ): Promise<Message[]> {
     if (this.#options.onEvent) throw new TypeError('a connection that hears notifications makes no requests')
     const writer = new ByteWriter()
     if (this.#seq + requests.length > MAX_SEQ) this.#seq = 0
@@ -182,25 +207,37 @@ export class Connection {
     for (const [i, request] of requests.entries()) {
       // Of a batch only the last one is needed.
       const ack = ending === 'acknowledgement' && i === requests.length - 1 ? NLM_F_ACK : 0
-      const flags = request.flags | NLM_F_REQUEST | ack
+      const flags = request.flags | ack | (request === echoed ? NLM_F_ECHO : 0)
+      const { kind, payload } = request
       this.#seq++
-      writeMessage(writer, { type: request.kind.type, flags, seq: this.#seq, payload: request.payload })
-      this.#options.trace?.(
-        `> ${this.#seq} ${formatMessage(request.kind, request.flags | ack, request.payload)}`,
-      )
+      writeMessage(writer, { type: kind.type, flags: flags | NLM_F_REQUEST, seq: this.#seq, payload })
+      this.#options.trace?.(`> ${this.#seq} ${formatMessage(kind, flags, payload)}`)
     }
     if (end !== undefined) {
       const { kind, payload } = end
       writeMessage(writer, { type: kind.type, flags: NLM_F_REQUEST, seq: this.#seq, payload })
       this.#options.trace?.(`> ${this.#seq} ${formatMessage(kind, 0, payload)}`)
     }
-    return this.#expect({ requests, ending, firstSeq }, writer.finish())
+    const promise = this.#expect({ requests, ending, firstSeq })
+    this.#gather(writer.finish())
+    if (!this.#options.gathers || ending === 'done') this.#sendGathered()
+    else if (this.#gathered.size === 1) queueMicrotask(this.#sendGathered)
+    return promise
   }
 
-  #expect(
-    { requests, ending, firstSeq }: Pick<Pending, 'requests' | 'ending' | 'firstSeq'>,
-    datagram: Uint8Array,
-  ): Promise<Message[]> {
+  #gather(datagram: Uint8Array): void {
+    const { size } = this.#gathered
+    if (size === MAX_DATAGRAMS_AT_ONCE || this.#gatheredBytes + datagram.length > MAX_GATHERED_BYTES)
+      this.#sendGathered()
+    this.#gathered.set(this.#seq, datagram)
+    this.#gatheredBytes += datagram.length
+  }
+
+  #expect({
+    requests,
+    ending,
+    firstSeq,
+  }: Pick<Pending, 'requests' | 'ending' | 'firstSeq'>): Promise<Message[]> {
     const { promise, resolve, reject } = Promise.withResolvers<Message[]>()
     const lastSeq = this.#seq
     const pending: Pending = {
@@ -217,17 +254,31 @@ export class Connection {
     }
     this.#pending.set(lastSeq, pending)
     for (let i = 0; i < requests.length; i++) this.#owner.set(firstSeq + i, pending)
+    return promise
+  }
+
+  readonly #sendGathered = (): void => {
+    if (this.#gathered.size === 0) return // a list took it along, or it was closed
+    const lastSeqs = [...this.#gathered.keys()]
+    const datagram = concatenate([...this.#gathered.values()])
+    this.#gathered.clear()
+    this.#gatheredBytes = 0
     try {
       const answers = this.#transport.send(datagram)
-      if (answers === undefined) this.#takeReplies(lastSeq)
-      else {
-        pending.isElsewhere = true
-        answers.then((them) => this.#hear(lastSeq, them))
-      }
+      if (answers === undefined) for (const lastSeq of lastSeqs) this.#takeReplies(lastSeq)
+      else this.#awaitElsewhere(lastSeqs, answers)
     } catch (cause) {
-      this.#fail(lastSeq, Math.abs((cause as { errno?: number }).errno ?? ENOTCONN), cause)
+      const errno = Math.abs((cause as { errno?: number }).errno ?? ENOTCONN)
+      for (const lastSeq of lastSeqs) this.#fail(lastSeq, errno, cause)
     }
-    return promise
+  }
+
+  #awaitElsewhere(lastSeqs: readonly number[], answers: Promise<Answers>): void {
+    for (const lastSeq of lastSeqs) {
+      const pending = this.#pending.get(lastSeq)
+      if (pending !== undefined) pending.isElsewhere = true
+    }
+    answers.then((them) => this.#hear(lastSeqs, them))
   }
 
   /** Long lists are left to the event loop after some, so that others get their turn. */
@@ -244,20 +295,23 @@ export class Connection {
    * From another thread all comes together. There is no deadline before: what is yet to be sent would still be sent after it,
    * when its call has closed the descriptors that it names.
    */
-  #hear(lastSeq: number, answers: Answers): void {
+  #hear(lastSeqs: readonly number[], answers: Answers): void {
+    const failAll = (errno: number, cause?: unknown) => {
+      for (const lastSeq of lastSeqs) this.#fail(lastSeq, errno, cause)
+    }
     if (typeof answers === 'number') {
-      this.#fail(lastSeq, answers)
+      failAll(answers)
       return
     }
     try {
       for (const datagram of answers.slice(0, MAX_DATAGRAMS_AT_ONCE))
         for (const message of readMessages(datagram)) this.#dispatch(message)
     } catch (cause) {
-      this.#fail(lastSeq, EPROTO, cause)
+      failAll(EPROTO, cause)
     }
     const rest = answers.slice(MAX_DATAGRAMS_AT_ONCE)
-    if (rest.length > 0) setImmediate(() => this.#hear(lastSeq, rest))
-    else this.#fail(lastSeq, ETIMEDOUT)
+    if (rest.length > 0) setImmediate(() => this.#hear(lastSeqs, rest))
+    else failAll(ETIMEDOUT)
   }
 
   #awaitRest(lastSeq: number): void {
@@ -343,6 +397,11 @@ export class Connection {
       if (!isElsewhere) this.#fail(lastSeq, errno, cause)
     this.#options.onLoss?.(new NetlinkError('receive notifications', { errno }, { cause }))
   }
+}
+
+function concatenate(parts: readonly Uint8Array[]): Uint8Array {
+  const [first] = parts
+  return first !== undefined && parts.length === 1 ? first : Buffer.concat(parts)
 }
 
 /** Of an NLMSG_ERROR or NLMSG_DONE. @returns undefined for success */

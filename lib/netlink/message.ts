@@ -5,6 +5,7 @@ import type { ByteWriter } from './byte-writer.ts'
 export const NLM_F_REQUEST = 0x001
 export const NLM_F_MULTI = 0x002
 export const NLM_F_ACK = 0x004
+export const NLM_F_ECHO = 0x008
 export const NLM_F_DUMP_INTR = 0x010
 export const NLM_F_CAPPED = 0x100
 export const NLM_F_ACK_TLVS = 0x200

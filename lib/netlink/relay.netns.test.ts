@@ -20,7 +20,7 @@ function countSockets(): number {
   }).length
 }
 
-function connect(t: Test, { protocol = NETLINK_ROUTE } = {}) {
+function connect(t: Test, { protocol = NETLINK_ROUTE, gathers = false } = {}) {
   const namespace = makeNamespace(t, 'relay')
   const state = { isWanted: true, answered: 0 }
   const relay = new Relay({ isWanted: () => state.isWanted, onAnswered: () => state.answered++ })
@@ -35,7 +35,7 @@ function connect(t: Test, { protocol = NETLINK_ROUTE } = {}) {
       return namespace.netns.enter(() => relay.open(protocol))
     },
   })
-  const connection = new Connection(transport)
+  const connection = new Connection(transport, { gathers })
   t.teardown(() => connection.close())
   return { namespace, state, relay, opened, connection }
 }
@@ -73,6 +73,24 @@ test('Relay carries lists, batches and refusals', async (t) => {
   t.equal((await connection.batch([look('lo'), look('br0')])).length, 2)
   const all = await Promise.all(Array.from({ length: 100 }, (_, i) => connection.request(look(`br${i}`))))
   t.ok(all.every(({ length }) => length === 1))
+})
+
+test('the kernel answers all that was gathered, by the relay and without', async (t) => {
+  const { state, relay, connection } = connect(t, { gathers: true })
+  for (const isWanted of [true, false]) {
+    state.isWanted = isWanted
+    const links = connection.dump(listLinksRequest({}))
+    const [lo, none, batch] = [
+      connection.get(look('lo')),
+      connection.get(look('none')),
+      connection.batch([look('lo'), look('lo')]),
+    ]
+    await Promise.resolve()
+    t.equal(relay.waiting, isWanted ? 1 : 0)
+    t.ok(await lo)
+    await t.rejects(none, { message: 'look at none: ENODEV: no such device' })
+    t.strictSame([(await batch).length, (await links).length], [2, 1])
+  }
 })
 
 test('Relay leaves the thread to others while the kernel works', async (t) => {

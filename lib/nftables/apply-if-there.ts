@@ -6,11 +6,15 @@ import type { NftOperation } from './operation.ts'
 
 /** @returns false when something that the operations need is not there */
 export async function applyIfThere(nft: Nft, operations: readonly NftOperation[]): Promise<boolean> {
+  return (await ifThere(nft.apply(operations).then(() => true))) ?? false
+}
+
+/** @returns undefined when something is not there */
+export async function ifThere<T>(work: Promise<T>): Promise<T | undefined> {
   try {
-    await nft.apply(operations)
-    return true
+    return await work
   } catch (error) {
-    if (isNotFound(error)) return false
+    if (isNotFound(error)) return undefined
     throw error
   }
 }

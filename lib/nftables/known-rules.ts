@@ -28,7 +28,7 @@ export class KnownRules {
     if (rules.length <= MAX_RULES) this.#byTable.set(table, rules)
   }
 
-  /** @param generation  that came after our transaction, with nothing of ours in between */
+  /** @param generation  that our transaction made */
   commit(transaction: readonly NftOperation[], generation: number): void {
     // What only destroys may have found nothing to do, and the step be another's.
     const isOurs = transaction.every((one) => 'elementsOf' in one) && transaction.some(isChange)

@@ -113,6 +113,11 @@ export class NftFake implements Nft {
     return [...(this.#table(table)?.sets.values() ?? [])].map(({ set }) => set)
   }
 
+  async applyAndListRules(transaction: readonly NftOperation[], table: NftTable): Promise<NftRuleState[]> {
+    await this.apply(transaction)
+    return this.listRules(table)
+  }
+
   async listRules(table: NftTable, name?: string): Promise<NftRuleState[]> {
     this.#ask('list rules', 'EINVAL')
     return [...(this.#table(table)?.chains.values() ?? [])]

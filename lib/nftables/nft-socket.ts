@@ -1,6 +1,7 @@
 // The real port: nf_tables over one nfnetlink socket that stays in the namespace it was opened in.
 
 import { Connection, type Trace, type Transport } from '../netlink/connection.ts'
+import type { Message } from '../netlink/message.ts'
 import { type Request, readPayload, request } from '../netlink/request.ts'
 import { isHooked, type NftChain, type NftHook, readBaseChain, readChain } from './chain.ts'
 import { elementListAttributes, elementsText, type NftElement, readElements } from './element.ts'
@@ -43,6 +44,10 @@ const MAX_DESTROY_ATTEMPTS = 10
  */
 const MAX_LISTINGS = 30
 
+function readGeneration({ payload }: Message): number {
+  return readPayload(NFT_MSG_NEWGEN, payload).attributes.NFTA_GEN_ID ?? UNKNOWN
+}
+
 function hasTwins(elements: readonly NftElement[]): boolean {
   return new Set(elements.map(({ key }) => key.join(' '))).size < elements.length
 }
@@ -65,20 +70,34 @@ export class NftSocket implements Nft {
   }
 
   async apply(transaction: readonly NftOperation[]): Promise<void> {
-    if (transaction.length === 0) return
+    await this.#apply(transaction)
+  }
+
+  async applyAndListRules(
+    transaction: readonly NftOperation[],
+    table: NftTable,
+  ): Promise<readonly NftRuleState[]> {
+    const generation = await this.#apply(transaction)
+    return this.#rules.find(tableName(table), generation) ?? this.listRules(table)
+  }
+
+  /** @returns the generation that it made */
+  async #apply(transaction: readonly NftOperation[]): Promise<number> {
+    if (transaction.length === 0) return UNKNOWN
     if (!this.#hasDestroy) return this.#applyWithoutDestroy(transaction)
     try {
-      await this.#batch(transaction)
+      return await this.#batch(transaction)
     } catch (error) {
       // A message type that the kernel does not know is EINVAL, like much else: ask what it was.
       const isSuspect = error instanceof NftError && error.code === 'EINVAL' && transaction.some(isDestroy)
       if (!isSuspect || (await this.#probeDestroy())) throw error
       this.#hasDestroy = false
-      await this.#applyWithoutDestroy(transaction)
+      return this.#applyWithoutDestroy(transaction)
     }
   }
 
-  async #batch(transaction: readonly NftOperation[]): Promise<void> {
+  /** @returns the generation that it made */
+  async #batch(transaction: readonly NftOperation[]): Promise<number> {
     const requests = transaction.map((operation, i) => operationRequest(operation, i + 1))
     const bytes = requests.reduce((sum, { payload }) => sum + payload.length, 0)
     const operation = batchOperation(transaction, bytes)
@@ -90,16 +109,22 @@ export class NftSocket implements Nft {
     const header = { res_id: NFNL_SUBSYS_NFTABLES }
     const begin = request(NFNL_MSG_BATCH_BEGIN, { header, operation })
     const end = request(NFNL_MSG_BATCH_END, { header, operation: '' })
-    const done = this.#attempt(() => this.#connection.batch([begin, ...requests], end))
-    // Asked at once: the kernel answers in this order, and no other call of ours comes between.
-    const generation = this.#rules.isEmpty ? undefined : this.#generation().catch(() => UNKNOWN)
-    await done
-    if (generation !== undefined) this.#rules.commit(transaction, await generation)
+    if (this.#rules.isEmpty) {
+      await this.#attempt(() => this.#connection.batch([begin, ...requests], { end }))
+      return UNKNOWN
+    }
+    // With the first one's echo comes that of the transaction: the generation that it made (nf_tables_gen_notify).
+    const options = { end, echoed: requests[0] }
+    const echoes = await this.#attempt(() => this.#connection.batch([begin, ...requests], options))
+    const echo = echoes.find(({ type }) => type === NFT_MSG_NEWGEN.type)
+    // Linux before 5.9 tells it only when somebody listens.
+    const generation = echo ? readGeneration(echo) : await this.#generation().catch(() => UNKNOWN)
+    this.#rules.commit(transaction, generation)
+    return generation
   }
 
   async #generation(): Promise<number> {
-    const { payload } = await this.#attempt(() => this.#connection.get(GET_GENERATION))
-    return readPayload(NFT_MSG_NEWGEN, payload).attributes.NFTA_GEN_ID ?? UNKNOWN
+    return readGeneration(await this.#attempt(() => this.#connection.get(GET_GENERATION)))
   }
 
   async #attempt<T>(work: () => Promise<T>): Promise<T> {
@@ -122,10 +147,10 @@ export class NftSocket implements Nft {
     }
   }
 
-  async #applyWithoutDestroy(transaction: readonly NftOperation[]): Promise<void> {
+  async #applyWithoutDestroy(transaction: readonly NftOperation[]): Promise<number> {
     for (let attempt = 1; ; attempt++) {
       const resolved = await withoutDestroys(this, transaction)
-      if (resolved.length === 0) return
+      if (resolved.length === 0) return UNKNOWN
       try {
         return await this.#batch(resolved)
       } catch (error) {
@@ -190,7 +215,7 @@ export class NftSocket implements Nft {
         header: familyHeader(table.family),
         attributes: {
           NFTA_RULE_TABLE: table.name,
-          ...(chain === undefined ? {} : { NFTA_RULE_CHAIN: chain }),
+          NFTA_RULE_CHAIN: chain,
         },
         operation: `list rules ${tableName(table)}${chain === undefined ? '' : ` ${chain}`}`,
       }),

@@ -439,6 +439,11 @@ export function nftContract(subject: string, open: (t: Teardown) => NftUnderTest
     const inPods = rules.find(({ chain }) => chain === 'pods')
     t.equal(inPods && isSameBody(acceptPods, inPods), true)
     t.equal(inPods && isSameBody(dropOne, inPods), false)
+    const more = element('10.1.0.6')
+    const after = await nft.applyAndListRules([{ verb: 'add', elementsOf: addresses, elements: more }], table)
+    t.same(after, rules)
+    t.same(await nft.findElement(addresses, ['10.1.0.6']), more[0])
+    await t.rejects(nft.applyAndListRules([{ verb: 'create', table }], table), { code: 'EEXIST' })
   })
 
   test(`${subject} finds an element by its key when there are others`, async (t) => {

@@ -1,6 +1,7 @@
 // The contract on the kernel, read back by nft; and what only a kernel has.
 
-import tap, { test } from 'tap'
+import tap, { type Test, test } from 'tap'
+import type { Transport } from '../netlink/connection.ts'
 import { NETLINK_NETFILTER, openSocket } from '../netlink/socket.ts'
 import { makeNamespace, runJson } from '../testing/netns.ts'
 import { openRelayed } from '../testing/relayed.ts'
@@ -196,10 +197,18 @@ test('kernel has what was added in the words of nft in JSON', async (t) => {
   })
 })
 
-test('kernel is asked for the rules of our table once, until somebody changes something', async (t) => {
+const TRANSPORTS: Readonly<Record<string, () => Transport>> = {
+  'from this thread': () => ns.netns.enter(() => openSocket(NETLINK_NETFILTER)),
+  'by the relay': () => openRelayed(ns.netns, NETLINK_NETFILTER),
+}
+
+for (const [how, socket] of Object.entries(TRANSPORTS))
+  test(`kernel is asked ${how} for the rules of our table once, until somebody changes something`, (t) =>
+    askForRules(t, socket))
+
+async function askForRules(t: Test, socket: () => Transport): Promise<void> {
   ns.run('nft', 'flush', 'ruleset')
   const lines: string[] = []
-  const socket = () => ns.netns.enter(() => openSocket(NETLINK_NETFILTER))
   const nft = new NftSocket(socket, (line) => lines.push(line))
   t.teardown(() => nft.close())
   const pods = { ...addresses, table: podwireTable }
@@ -208,10 +217,18 @@ test('kernel is asked for the rules of our table once, until somebody changes so
       { verb: 'destroy', elementsOf: pods, elements: [{ key: [address] }] },
       { verb: 'add', elementsOf: pods, elements: [{ key: [address] }] },
     ])
+  const asked = () => (lines.some((line) => line.includes('NFT_MSG_GETRULE')) ? 'read' : 'known')
   const look = async () => {
     lines.length = 0
     const { length } = await nft.listRules(podwireTable)
-    return `${length} ${lines.some((line) => line.includes('NFT_MSG_GETRULE')) ? 'read' : 'known'}`
+    return `${length} ${asked()}`
+  }
+  const addAndLook = async (address: string) => {
+    lines.length = 0
+    const element = { elementsOf: pods, elements: [{ key: [address] }] }
+    const { length } = await nft.applyAndListRules([{ verb: 'create', ...element }], podwireTable)
+    const isAsked = lines.some((line) => line.includes('NFT_MSG_GETGEN'))
+    return `${length} ${asked()}${isAsked ? '' : ', nothing asked'}`
   }
   await nft.apply([
     { verb: 'add', table: podwireTable },
@@ -225,6 +242,7 @@ test('kernel is asked for the rules of our table once, until somebody changes so
   await add('10.1.0.1')
   await Promise.all([add('10.1.0.2'), add('10.1.0.3')])
   t.equal(await look(), '1 known', 'elements of ours are no rules')
+  t.equal(await addAndLook('10.1.1.1'), '1 known, nothing asked', 'the transaction tells its generation')
   ns.run('nft', 'add', 'rule', 'inet', 'podwire', 'a', 'drop')
   await add('10.1.0.4')
   t.equal(await look(), '2 read', 'another was there before ours')
@@ -236,9 +254,11 @@ test('kernel is asked for the rules of our table once, until somebody changes so
   t.equal(await look(), '1 read', 'ours did nothing, and another counted up')
   await t.rejects(nft.apply([{ verb: 'create', set: pods }]), { code: 'EEXIST' })
   t.equal(await look(), '1 known', 'a transaction that is refused changes nothing')
+  ns.run('nft', 'add', 'rule', 'inet', 'podwire', 'a', 'drop')
+  t.equal(await addAndLook('10.1.1.2'), '2 read', 'another was there before ours')
   ns.run('nft', 'delete', 'table', 'inet', 'podwire')
   t.equal(await look(), '0 read')
-})
+}
 
 test('kernel keeps ranges apart that touch', async (t) => {
   const { nft, dump } = open(t)

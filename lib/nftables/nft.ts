@@ -22,6 +22,8 @@ export interface Nft {
    *   takes at once (about 200 KB: some 1,000 elements with comments)
    */
   apply(transaction: readonly NftOperation[]): Promise<void>
+  /** As `apply`, and lists the table's rules as they are then. */
+  applyAndListRules(transaction: readonly NftOperation[], table: NftTable): Promise<readonly NftRuleState[]>
   listTables(): Promise<NftTable[]>
   listChains(table: NftTable): Promise<NftChain[]>
   /** Those of all tables that the kernel calls at this hook. */

@@ -3,7 +3,7 @@
 
 import { type Family, IpAddress } from '../ip/address.ts'
 import type { Prefix } from '../ip/prefix.ts'
-import { applyIfThere } from './apply-if-there.ts'
+import { applyIfThere, ifThere } from './apply-if-there.ts'
 import type { NftElement } from './element.ts'
 import {
   distinct,
@@ -67,9 +67,8 @@ export async function addMasquerade(nft: Nft, entries: readonly MasqueradeEntry[
     const elements = new Map([...byFamily(chunk)].map(([family, list]) => [family, list.map(elementOf)]))
     const replace = elementOperations(elements, ['destroy', 'add'])
     const subnets = subnetsOf(chunk)
-    if (await applyIfThere(nft, replace)) {
-      if (areSound(await nft.listRules(podwireTable), subnets)) continue
-    }
+    const rules = await ifThere(nft.applyAndListRules(replace, podwireTable))
+    if (rules !== undefined && areSound(rules, subnets)) continue
     await mend(nft, subnets, replace)
     isMended = true
   }

@@ -49,7 +49,7 @@ export class RtnlSocket implements Rtnl {
     this.#open = open
     this.#trace = trace
     this.#deletion = deletion
-    this.#connection = new Connection(open(), { trace, kinds: RTNL_KINDS })
+    this.#connection = new Connection(open(), { trace, kinds: RTNL_KINDS, gathers: true })
   }
 
   async apply(...changes: readonly Change[]): Promise<void> {

@@ -1,0 +1,13 @@
+// Steps of a call that need not wait for each other.
+
+/**
+ * As Promise.all, but it ends when all have ended: what is undone after a failure must not be made meanwhile.
+ *
+ * @throws what the first of them, in their order, has thrown
+ */
+export async function together<T extends readonly Promise<unknown>[]>(
+  ...steps: T
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(steps)
+  return (await Promise.all(steps)) as { -readonly [K in keyof T]: Awaited<T[K]> }
+}
