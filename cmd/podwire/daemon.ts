@@ -25,8 +25,8 @@ import { rehearse } from './rehearsal.ts'
  * Threads of libuv, most of which wait for the kernel to let go of deleted links. Asked for in the environment, before
  * the first of them is needed.
  */
-export const THREADS = 16
-const DELETION_THREADS = 12
+export const THREADS = 24
+const DELETION_THREADS = 20
 /** With more of them calls are a little faster still, and the daemon larger than 100 MiB (docs/adr/0024-rehearsal.md). */
 const REHEARSED_PODS = 200
 

@@ -3,9 +3,10 @@
 // own: a call asks the kernel synchronously and takes a millisecond or two, and between two of them the daemon answers
 // whoever else is there.
 //
-// While several attach something, another thread asks the kernel (Relay), and calls run in pieces. Then one begins when that
-// thread has next to nothing to do: to begin more of them makes none end earlier. What detaches gains nothing by it: most of
-// that is on other threads already, and these want the same lock of the kernel's (rtnl).
+// While several attach something, another thread asks the kernel (Relay), and calls run in pieces. Then one begins while that
+// thread has little to do, so that neither thread waits for the other; with more of them, what they have made outlives V8's
+// young generation, and none ends earlier. What detaches gains nothing by it: most of that is on other threads already, and
+// these want the same lock of the kernel's (rtnl).
 
 import { availableParallelism } from 'node:os'
 import { Relay } from '../netlink/relay.ts'
@@ -15,8 +16,8 @@ export interface QueueState {
   readonly waiting: number
 }
 
-/** One that it works on, and one that it finds then. */
-const ENOUGH_TO_RELAY = 2
+/** With two, this thread had nothing to do for a third of the time (docs/adr/0026-one-datagram.md). */
+const ENOUGH_TO_RELAY = 8
 const HAS_OTHER_CPU = availableParallelism() > 1
 
 export interface QueueOptions {
