@@ -1,7 +1,7 @@
 // Whose plugins are measured, each on a node of its own: upstream's, ours as a process, and ours with the daemon.
 
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { podwire, upstream } from '../conformance/harness/contestant.ts'
@@ -166,7 +166,9 @@ function lineOf(verb: Command, { name, path }: Namespace): string {
 function buildRunner(): string {
   const runner = 'dist/bench/run-calls'
   mkdirSync('dist/bench', { recursive: true })
-  if (!existsSync(runner)) execFileSync('gcc', ['-O2', '-o', runner, 'bench/run-calls.c'])
+  const source = 'bench/run-calls.c'
+  const isBuilt = existsSync(runner) && statSync(runner).mtimeMs > statSync(source).mtimeMs
+  if (!isBuilt) execFileSync('gcc', ['-O2', '-o', runner, source])
   return resolve(runner)
 }
 

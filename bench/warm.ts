@@ -3,6 +3,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { findPlugin } from '../cmd/podwire/registry.ts'
+import { askForThreads } from '../cmd/podwire/threads.ts'
 import { podwire } from '../conformance/harness/contestant.ts'
 import { TestNode } from '../conformance/harness/node.ts'
 import { invoke } from '../lib/cni/skel.ts'
@@ -63,8 +64,7 @@ export async function startInside(
 
 /** As the daemon opens them. */
 export function openWarmPorts({ stateDir }: Inside): Ports {
-  process.env['UV_THREADPOOL_SIZE'] = '16'
-  const background = { deletionThreads: 12, onConnectionsKept: () => undefined }
+  const background = { deletionThreads: askForThreads(process.env), onConnectionsKept: () => undefined }
   const environment = { PODWIRE_STATE_DIR: stateDir }
   return openPorts({ environment, executable: process.execPath, findPlugin, background })
 }

@@ -131,10 +131,10 @@ static void converse(struct conversation *conversation)
 	}
 }
 
-/* Resolves its promise with the datagrams, or with the errno of a socket that broke; it is no more then. */
+/* Resolves its promise with the datagrams, and the errno of a socket that broke as the last; it is no more then. */
 static void end_conversation(napi_env env, struct conversation *conversation)
 {
-	napi_value result, datagram;
+	napi_value result, datagram, broken;
 	uint32_t count = 0;
 
 	napi_create_array(env, &result);
@@ -144,8 +144,10 @@ static void end_conversation(napi_env env, struct conversation *conversation)
 		napi_set_element(env, result, count++, datagram);
 		free(answer);
 	}
-	if (conversation->err)
-		napi_create_int32(env, conversation->err, &result);
+	if (conversation->err) {
+		napi_create_int32(env, conversation->err, &broken);
+		napi_set_element(env, result, count, broken);
+	}
 	napi_resolve_deferred(env, conversation->deferred, result);
 	free(conversation);
 }
@@ -168,7 +170,7 @@ static void complete_conversation(napi_env env, napi_status status, void *data)
 }
 
 /*
- * converse(protocol, datagram) -> Promise of the answers' datagrams, or of an errno: sends from a socket of its own in
+ * converse(protocol, datagram) -> Promise of the answers' datagrams, and an errno at their end: sends from a socket of its own in
  * the calling thread's namespace, and waits on another thread until the last message is answered.
  */
 napi_value addon_converse(napi_env env, napi_callback_info info)
@@ -316,7 +318,7 @@ static int start_relay(napi_env env)
 }
 
 /*
- * relay(fd, datagram) -> Promise of the answers' datagrams, or of an errno: one other thread sends and receives, in the
+ * relay(fd, datagram) -> Promise of the answers' datagrams, and an errno at their end: one other thread sends and receives, in the
  * order of the calls. The socket must stay open meanwhile.
  */
 napi_value addon_relay(napi_env env, napi_callback_info info)

@@ -148,8 +148,8 @@ async function createWire(
   const alias = ownerText(attachmentKey(PLUGIN, request))
   const wire = { hostIfname, hostMac, podIfname: request.ifname, podMac, mtu, alias }
   const { create, port } = wireChanges(wire, { master: bridge.index, hairpin, isolated }, pod.fd)
-  await rtnl.apply(create).catch((error) => explainExisting(error, { request, pod, hostIfname }))
   undo.push(`remove ${hostIfname}`, () => removeWire(rtnl, wire))
+  await rtnl.apply(create).catch((error) => explainExisting(error, { request, pod, hostIfname }))
   sysctl.set(...hostSysctls(hostIfname))
   // Before it comes up: no frame of the pod's goes through another VLAN.
   if (vlans !== undefined) await joinVlans(rtnl, hostIfname, { vlans, bridge })

@@ -3,8 +3,9 @@
 import { type Test, test } from 'tap'
 import type { Command } from '../../lib/cni/request.ts'
 import type { Result } from '../../lib/cni/result.ts'
-import { LiveKernel } from '../../lib/host/kernel.ts'
+import { type KernelOptions, LiveKernel } from '../../lib/host/kernel.ts'
 import type { Ports } from '../../lib/host/ports.ts'
+import { Relay } from '../../lib/netlink/relay.ts'
 import { makeNamespace, type TestNamespace } from '../../lib/testing/netns.ts'
 import { makeScene } from '../../lib/testing/scene.ts'
 import { NETCONF } from './node.fixture.ts'
@@ -20,7 +21,7 @@ function reaches(from: TestNamespace, to: string): boolean {
   }
 }
 
-function makeWorld(t: Test) {
+function makeWorld(t: Test, options: KernelOptions = {}) {
   const [node, outside] = [makeNamespace(t, 'node'), makeNamespace(t, 'out')]
   node.run('ip', 'link', 'add', 'up0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', outside.name)
   for (const [ns, link, address] of [
@@ -31,7 +32,7 @@ function makeWorld(t: Test) {
     ns.run('ip', 'addr', 'add', address, 'dev', link)
   }
   node.run('ip', 'route', 'add', 'default', 'via', '192.0.2.2')
-  const live = new LiveKernel()
+  const live = new LiveKernel(options)
   const host = live.openNamespace(node.path)
   t.teardown(() => host.close())
   const openNamespace = (path: string) => live.openNamespace(path)
@@ -159,4 +160,19 @@ test('a vlan is in force, or refused with nothing left where the kernel has none
   }
   t.ok(reaches(pod, '10.1.0.1'))
   await plugin.check(ports, request('CHECK', netconf, pod, added))
+})
+
+test('ADD asks the kernel five times, and once more with masquerade', async (t) => {
+  let asked = 0
+  const relay = new Relay({ isWanted: () => true, onAnswered: () => asked++ })
+  const { add } = makeWorld(t, { relay })
+  for (const [ipMasq, expected] of [
+    [false, 5],
+    [true, 6],
+  ] as const) {
+    await add({ ...NETCONF, macspoofchk: false, ipMasq }) // finds what to make and to read once
+    asked = 0
+    await add({ ...NETCONF, macspoofchk: false, ipMasq })
+    t.equal(asked, expected)
+  }
 })

@@ -89,6 +89,19 @@ test('ADD leaves other pods alone whatever step fails', async (t) => {
   )
 })
 
+test('ADD of a second interface leaves the pod as it was whatever step fails', async (t) => {
+  const second = { ...NETCONF, isDefaultGateway: false, isGateway: true }
+  const make = async () => {
+    const scene = withPodNamespace()
+    await attach(scene)
+    return scene
+  }
+  const add = (scene: Scene) => attach(scene, second, { ifname: 'net1' })
+  const look = (scene: Scene, before: string, operation: string) => t.equal(scene.dump(), before, operation)
+  t.ok((await refuseEach(make, add, look)) > 20)
+  t.resolves(add(await make()))
+})
+
 /** What a pod may ask of a bridge that it shares with one that did not. */
 const MORE = { ...NETCONF, promiscMode: true, forceAddress: true }
 

@@ -20,13 +20,8 @@ import type { ListenAddress } from './page/listen-address.ts'
 import type { Page } from './page/page.ts'
 import { pluginPath } from './places.ts'
 import { rehearse } from './rehearsal.ts'
+import { askForThreads } from './threads.ts'
 
-/**
- * Threads of libuv, most of which wait for the kernel to let go of deleted links. Asked for in the environment, before
- * the first of them is needed.
- */
-export const THREADS = 24
-const DELETION_THREADS = 20
 /** With more of them calls are a little faster still, and the daemon larger than 100 MiB (docs/adr/0024-rehearsal.md). */
 const REHEARSED_PODS = 200
 
@@ -55,7 +50,7 @@ export async function runDaemon(command: DaemonCommand): Promise<void> {
   const socketPath = socketPathOf(environment, command.socketPath)
   const log = openDaemonLog(environment)
   const background = {
-    deletionThreads: DELETION_THREADS,
+    deletionThreads: askForThreads(process.env),
     onConnectionsKept: (error: unknown, addresses: readonly IpAddress[]) =>
       log.error({ error: String(error), addresses: addresses.map(String) }, 'could not forget connections'),
   }

@@ -114,8 +114,7 @@ function writeProgress(): void {
 }
 
 async function runDaemon(given: DaemonOptions): Promise<void> {
-  const { runDaemon: run, THREADS } = await import('./daemon.ts')
-  process.env['UV_THREADPOOL_SIZE'] ??= String(THREADS)
+  const { runDaemon: run } = await import('./daemon.ts')
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve)
   })

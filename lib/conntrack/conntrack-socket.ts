@@ -148,13 +148,11 @@ export class ConntrackSocket implements Conntrack {
 
   /** @returns whether it was there: it may have ended by itself */
   async #delete(family: number, { CTA_TUPLE_ORIG, CTA_ID, CTA_ZONE }: Entry): Promise<boolean> {
-    const attributes = { CTA_TUPLE_ORIG, CTA_ID, CTA_ZONE }
-    const given = Object.fromEntries(Object.entries(attributes).filter(([, value]) => value !== undefined))
     try {
       await this.#connection.request(
         request(IPCTNL_MSG_CT_DELETE, {
           header: { nfgen_family: family },
-          attributes: given,
+          attributes: { CTA_TUPLE_ORIG, CTA_ID, CTA_ZONE },
           operation: `conntrack -D id ${CTA_ID}`,
         }),
       )

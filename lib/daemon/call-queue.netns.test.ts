@@ -11,7 +11,7 @@ const skip = availableParallelism() === 1 && 'with one CPU there is no relay'
 
 test('CallQueue begins nothing that attaches while its relay has enough to do', { skip }, async (t) => {
   const { netns, rtnl, run } = makeNamespace(t, 'queue')
-  const queue = new CallQueue({ several: 0 })
+  const queue = new CallQueue({ several: 0, enough: 2 })
   const connection = new Connection(openRelayed(netns, NETLINK_ROUTE, { relay: queue.relay }))
   t.teardown(() => connection.close())
   const deletions: Promise<unknown>[] = []

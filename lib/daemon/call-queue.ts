@@ -16,8 +16,6 @@ export interface QueueState {
   readonly waiting: number
 }
 
-/** With two, this thread had nothing to do for a third of the time (docs/adr/0026-one-datagram.md). */
-const ENOUGH_TO_RELAY = 8
 const HAS_OTHER_CPU = availableParallelism() > 1
 
 export interface QueueOptions {
@@ -25,6 +23,8 @@ export interface QueueOptions {
   readonly limit?: number
   /** How many have the relay. With fewer, each would take longer, and none would gain by that. */
   readonly several?: number
+  /** Messages that are enough for the relay. With two, a third of two CPUs was idle (docs/adr/0026-one-datagram.md). */
+  readonly enough?: number
 }
 
 export interface Queued {
@@ -41,6 +41,7 @@ export class CallQueue {
   readonly relay = new Relay({ isWanted: () => this.#areSeveral, onAnswered: () => this.#schedule() })
   readonly #limit: number
   readonly #several: number
+  readonly #enough: number
   readonly #waiting: Waiting[] = []
   /** Keys of what runs. */
   readonly #busy = new Set<string>()
@@ -52,9 +53,10 @@ export class CallQueue {
   #isScheduled = false
   #idle: PromiseWithResolvers<void> | undefined
 
-  constructor({ limit = 64, several = 3 }: QueueOptions = {}) {
+  constructor({ limit = 64, several = 3, enough = 8 }: QueueOptions = {}) {
     this.#limit = limit
     this.#several = several
+    this.#enough = enough
   }
 
   get state(): QueueState {
@@ -92,7 +94,7 @@ export class CallQueue {
   /** @returns the place of the first that may begin, -1 for none. Of one container none goes before an earlier one. */
   #findNext(): number {
     // One that attaches may begin in any case, so that what detaches cannot hold it up for ever.
-    const isFull = this.#attachingNow > 0 && this.relay.waiting >= ENOUGH_TO_RELAY
+    const isFull = this.#attachingNow > 0 && this.relay.waiting >= this.#enough
     if (isFull && this.#waiting.every(({ attaches }) => attaches)) return -1
     const earlier = new Set<string>()
     return this.#waiting.findIndex(({ key, attaches }) => {

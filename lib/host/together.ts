@@ -5,9 +5,7 @@
  *
  * @throws what the first of them, in their order, has thrown
  */
-export async function together<T extends readonly Promise<unknown>[]>(
-  ...steps: T
-): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+export async function together<T extends readonly Promise<unknown>[]>(...steps: T) {
   await Promise.allSettled(steps)
-  return (await Promise.all(steps)) as { -readonly [K in keyof T]: Awaited<T[K]> }
+  return Promise.all(steps)
 }

@@ -49,16 +49,16 @@ export interface Native {
    * Sends a datagram from a socket of its own in the namespace of the calling thread, and waits on another thread until
    * its last message is acknowledged, refused, or the list that it asks for is at its end.
    *
-   * @returns the datagrams that came, or the errno of a socket that broke
+   * @returns the datagrams that came, and last, where the socket broke, the errno of that
    */
-  converse(protocol: number, datagram: Uint8Array): Promise<readonly Uint8Array[] | number>
+  converse(protocol: number, datagram: Uint8Array): Promise<readonly (Uint8Array | number)[]>
   /**
    * Sends a datagram on a netlink socket and receives what is answered, on one other thread, in the order of the calls.
    * Nobody else may read the socket, and it stays open until the promise is resolved.
    *
-   * @returns the datagrams that came, or the errno of a socket that broke
+   * @returns the datagrams that came, and last, where the socket broke, the errno of that
    */
-  relay(fd: number, datagram: Uint8Array): Promise<readonly Uint8Array[] | number>
+  relay(fd: number, datagram: Uint8Array): Promise<readonly (Uint8Array | number)[]>
   /**
    * Listens on a unix socket that is made at the path. Each client is told of when it comes, with what it has said by then
    * (mostly all; else nothing), then with what more it says, and at last as undefined: it has closed, or has read what

@@ -250,12 +250,17 @@ test('what is asked in one turn goes out in one datagram, and each is answered b
 test('a list ends the datagram, and nothing is gathered for ever', async (t) => {
   const all: Turn = (r) => r.map((request) => datagram(toy(request, 1)))
   const list: Turn = (r) => [datagram(toy(r[0] as Message, 1)), datagram(done(r[1] as Message))]
-  const { kernel, connection } = connect(t, [list, all, all], { gathers: true })
+  const alone: Turn = (r) => [datagram(toy(one(r), 1)), datagram(done(one(r)))]
+  const { kernel, connection } = connect(t, [list, alone, all, all, all], { gathers: true })
   await Promise.all([connection.dump(getToys), connection.get(newToy('a'))])
   t.strictSame(typesOf(kernel), ['100 101'])
+  const listed = connection.dump(getToys)
+  await Promise.resolve().then(() => connection.get(newToy('a')))
+  await listed
+  t.strictSame(typesOf(kernel), ['100 101', '101', '100'], 'nothing comes after it')
   await Promise.all(Array.from({ length: 17 }, () => connection.get(getToys)))
   t.strictSame(
-    kernel.heard.slice(1).map(({ length }) => length),
+    kernel.heard.slice(3).map(({ length }) => length),
     [16, 1],
     'as many as are received at once',
   )
@@ -499,6 +504,27 @@ test('of what was gathered, another thread tells the answers together', async (t
   await t.rejects(unanswered, { code: 'ETIMEDOUT' })
 })
 
+test('an answer that breaks leaves what was gathered with it and is answered', async (t) => {
+  const elsewhere = new Elsewhere()
+  const connection = new Connection(elsewhere, { gathers: true })
+  t.teardown(() => connection.close())
+  const answers: readonly (readonly [code: string, make: (r: readonly Message[]) => Answers])[] = [
+    ['ENOBUFS', (r) => [datagram(ack(r[0] as Message)), 105]],
+    ['EPROTO', (r) => [Uint8Array.of(1, 2, 3), datagram(ack(r[0] as Message))]],
+    ['EPROTO', (r) => [Uint8Array.of(1, 2, 3), ...manyToys(r[0] as Message), datagram(ack(r[0] as Message))]],
+  ]
+  for (const [nth, [code, make]] of answers.entries()) {
+    const [answered, broken] = [connection.request(newToy('a')), connection.request(newToy('b'))]
+    await Promise.resolve()
+    elsewhere.answer(nth, make)
+    await t.resolves(answered)
+    await t.rejects(broken, { code, operation: 'toy add b' })
+  }
+})
+
+/** More datagrams than are read in one turn. */
+const manyToys = (to: Message) => Array.from({ length: 40 }, (_, i) => datagram(toy(to, i)))
+
 test('what another thread asks is answered as a whole, and fails by itself', async (t) => {
   const elsewhere = new Elsewhere()
   const connection = new Connection(elsewhere, { deadlineMs: 1 })
@@ -510,7 +536,7 @@ test('what another thread asks is answered as a whole, and fails by itself', asy
   elsewhere.answer(0, (r) => [datagram(refuse(one(r), 19))])
   elsewhere.answer(1, () => [Uint8Array.of(1, 2, 3)])
   elsewhere.answer(2, (r) => [datagram(toy(one(r), 7))])
-  elsewhere.answer(3, () => 90)
+  elsewhere.answer(3, () => [90])
   elsewhere.answer(4, (r) => [
     ...Array.from({ length: 40 }, (_, i) => datagram(toy(one(r), i))),
     datagram(ack(one(r))),

@@ -28,8 +28,8 @@ import {
 } from './message.ts'
 import type { MessageKind, Request } from './request.ts'
 
-/** The datagrams that came, or the errno of a socket that broke. */
-export type Answers = readonly Uint8Array[] | number
+/** The datagrams that came, and last, where the socket broke, the errno of that. */
+export type Answers = readonly (Uint8Array | number)[]
 
 /** What a transport throws once it is closed: the number of a closed descriptor soon is another file's. */
 export function closedError(): Error {
@@ -102,6 +102,12 @@ interface Pending {
   timer: NodeJS.Timeout | undefined
   resolve(replies: Message[]): void
   reject(error: Error): void
+}
+
+/** Of what is not answered. */
+interface Failure {
+  readonly errno: number
+  readonly cause?: unknown
 }
 
 const NLMSGERR = attributeTable({ NLMSGERR_ATTR_MSG: [1, string], NLMSGERR_ATTR_OFFS: [2, u32] })
@@ -191,7 +197,7 @@ export class Connection {
 
   close(): void {
     for (const lastSeq of this.#pending.keys()) this.#fail(lastSeq, ENOTCONN)
-    this.#gathered.clear()
+    this.#forgetGathered()
     this.#transport.close()
   }
 
@@ -218,19 +224,19 @@ export class Connection {
       writeMessage(writer, { type: kind.type, flags: NLM_F_REQUEST, seq: this.#seq, payload })
       this.#options.trace?.(`> ${this.#seq} ${formatMessage(kind, 0, payload)}`)
     }
+    const datagram = writer.finish()
+    this.#makeRoom(datagram.length)
     const promise = this.#expect({ requests, ending, firstSeq })
-    this.#gather(writer.finish())
+    this.#gathered.set(this.#seq, datagram)
+    this.#gatheredBytes += datagram.length
     if (!this.#options.gathers || ending === 'done') this.#sendGathered()
     else if (this.#gathered.size === 1) queueMicrotask(this.#sendGathered)
     return promise
   }
 
-  #gather(datagram: Uint8Array): void {
-    const { size } = this.#gathered
-    if (size === MAX_DATAGRAMS_AT_ONCE || this.#gatheredBytes + datagram.length > MAX_GATHERED_BYTES)
-      this.#sendGathered()
-    this.#gathered.set(this.#seq, datagram)
-    this.#gatheredBytes += datagram.length
+  #makeRoom(bytes: number): void {
+    const isFull = this.#gathered.size === MAX_DATAGRAMS_AT_ONCE
+    if (isFull || this.#gatheredBytes + bytes > MAX_GATHERED_BYTES) this.#sendGathered()
   }
 
   #expect({
@@ -261,8 +267,7 @@ export class Connection {
     if (this.#gathered.size === 0) return // a list took it along, or it was closed
     const lastSeqs = [...this.#gathered.keys()]
     const datagram = concatenate([...this.#gathered.values()])
-    this.#gathered.clear()
-    this.#gatheredBytes = 0
+    this.#forgetGathered()
     try {
       const answers = this.#transport.send(datagram)
       if (answers === undefined) for (const lastSeq of lastSeqs) this.#takeReplies(lastSeq)
@@ -271,6 +276,11 @@ export class Connection {
       const errno = Math.abs((cause as { errno?: number }).errno ?? ENOTCONN)
       for (const lastSeq of lastSeqs) this.#fail(lastSeq, errno, cause)
     }
+  }
+
+  #forgetGathered(): void {
+    this.#gathered.clear()
+    this.#gatheredBytes = 0
   }
 
   #awaitElsewhere(lastSeqs: readonly number[], answers: Promise<Answers>): void {
@@ -295,23 +305,25 @@ export class Connection {
    * From another thread all comes together. There is no deadline before: what is yet to be sent would still be sent after it,
    * when its call has closed the descriptors that it names.
    */
-  #hear(lastSeqs: readonly number[], answers: Answers): void {
-    const failAll = (errno: number, cause?: unknown) => {
-      for (const lastSeq of lastSeqs) this.#fail(lastSeq, errno, cause)
-    }
-    if (typeof answers === 'number') {
-      failAll(answers)
-      return
-    }
-    try {
-      for (const datagram of answers.slice(0, MAX_DATAGRAMS_AT_ONCE))
-        for (const message of readMessages(datagram)) this.#dispatch(message)
-    } catch (cause) {
-      failAll(EPROTO, cause)
+  #hear(lastSeqs: readonly number[], answers: Answers, before: Failure = { errno: ETIMEDOUT }): void {
+    let failure = before
+    for (const answer of answers.slice(0, MAX_DATAGRAMS_AT_ONCE)) {
+      if (typeof answer === 'number') failure = { errno: answer }
+      else failure = this.#readAnswer(answer) ?? failure
     }
     const rest = answers.slice(MAX_DATAGRAMS_AT_ONCE)
-    if (rest.length > 0) setImmediate(() => this.#hear(lastSeqs, rest))
-    else failAll(ETIMEDOUT)
+    if (rest.length > 0) setImmediate(() => this.#hear(lastSeqs, rest, failure))
+    else for (const lastSeq of lastSeqs) this.#fail(lastSeq, failure.errno, failure.cause)
+  }
+
+  /** @returns why it cannot be read */
+  #readAnswer(datagram: Uint8Array): Failure | undefined {
+    try {
+      for (const message of readMessages(datagram)) this.#dispatch(message)
+      return undefined
+    } catch (cause) {
+      return { errno: EPROTO, cause }
+    }
   }
 
   #awaitRest(lastSeq: number): void {

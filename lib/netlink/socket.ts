@@ -119,8 +119,7 @@ export function exchangeOnThread(
 }
 
 function errnoOf(answers: Answers, seq: number): number {
-  if (typeof answers === 'number') return answers
-  const messages = answers.flatMap((datagram) => [...readMessages(datagram)])
+  const messages = answers.flatMap((answer) => (typeof answer === 'number' ? [] : [...readMessages(answer)]))
   const last = messages.find((message) => message.type === NLMSG_ERROR && message.seq === seq)
-  return last === undefined ? EPROTO : readErrno(last)
+  return last ? readErrno(last) : (answers.find((answer) => typeof answer === 'number') ?? EPROTO)
 }

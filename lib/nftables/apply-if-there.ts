@@ -6,7 +6,8 @@ import type { NftOperation } from './operation.ts'
 
 /** @returns false when something that the operations need is not there */
 export async function applyIfThere(nft: Nft, operations: readonly NftOperation[]): Promise<boolean> {
-  return (await ifThere(nft.apply(operations).then(() => true))) ?? false
+  const applied = await ifThere(nft.apply(operations).then(() => true))
+  return applied === true
 }
 
 /** @returns undefined when something is not there */

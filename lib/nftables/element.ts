@@ -72,9 +72,8 @@ function elementAttributes(
   const isSplit = isInterval(set) && set.type.length === 1
   const end = isSplit ? successor(last) : undefined
   const whole: ElementAttributes = {
-    ...(element.timeoutMs === undefined || detail === 'key'
-      ? {}
-      : { NFTA_SET_ELEM_TIMEOUT: BigInt(element.timeoutMs) }),
+    NFTA_SET_ELEM_TIMEOUT:
+      element.timeoutMs === undefined || detail === 'key' ? undefined : BigInt(element.timeoutMs),
     NFTA_SET_ELEM_KEY: { NFTA_DATA_VALUE: first },
     NFTA_SET_ELEM_KEY_END: isInterval(set) && !isSplit ? { NFTA_DATA_VALUE: last } : undefined,
     NFTA_SET_ELEM_DATA: detail === 'whole' && isMap(set) ? valueData(set, element) : undefined,

@@ -30,10 +30,14 @@ export class KnownRules {
 
   /** @param generation  that our transaction made */
   commit(transaction: readonly NftOperation[], generation: number): void {
-    // What only destroys may have found nothing to do, and the step be another's.
-    const isOurs = transaction.every((one) => 'elementsOf' in one) && transaction.some(isChange)
+    const isOurs = transaction.every((one) => 'elementsOf' in one) && isCertain(transaction)
     if (isOurs && generation === this.#generation + 1) this.#generation = generation
   }
+}
+
+/** Whether it counted up for certain: what only destroys may have found nothing to do. */
+export function isCertain(transaction: readonly NftOperation[]): boolean {
+  return transaction.some(isChange)
 }
 
 /** Done for certain, when it was not refused. (`add` of what is there changes nothing, but after its `destroy`.) */

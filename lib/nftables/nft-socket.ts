@@ -6,7 +6,7 @@ import { type Request, readPayload, request } from '../netlink/request.ts'
 import { isHooked, type NftChain, type NftHook, readBaseChain, readChain } from './chain.ts'
 import { elementListAttributes, elementsText, type NftElement, readElements } from './element.ts'
 import { asNftError, isNotFound, NftError } from './error.ts'
-import { KnownRules } from './known-rules.ts'
+import { isCertain, KnownRules } from './known-rules.ts'
 import {
   MESSAGES,
   NF_TABLES_KINDS,
@@ -44,6 +44,13 @@ const MAX_DESTROY_ATTEMPTS = 10
  */
 const MAX_LISTINGS = 30
 
+/** An echo is of every element; of some hundred, it could be more than the socket takes. */
+const MAX_ECHOED = 16
+
+function isShort(operation: NftOperation | undefined): boolean {
+  return operation !== undefined && (!('elementsOf' in operation) || operation.elements.length <= MAX_ECHOED)
+}
+
 function readGeneration({ payload }: Message): number {
   return readPayload(NFT_MSG_NEWGEN, payload).attributes.NFTA_GEN_ID ?? UNKNOWN
 }
@@ -64,6 +71,8 @@ export class NftSocket implements Nft {
   readonly #rules = new KnownRules()
   /** Unknown until a destroy is refused: Linux before 6.3 has none. */
   #hasDestroy = true
+  /** Unknown until it does not: Linux before 5.10 does so only when somebody listens (dceababac29d). */
+  #tellsGeneration = true
 
   constructor(open: () => Transport, trace?: Trace) {
     this.#connection = new Connection(open(), { trace, kinds: NF_TABLES_KINDS })
@@ -113,14 +122,26 @@ export class NftSocket implements Nft {
       await this.#attempt(() => this.#connection.batch([begin, ...requests], { end }))
       return UNKNOWN
     }
-    // With the first one's echo comes that of the transaction: the generation that it made (nf_tables_gen_notify).
-    const options = { end, echoed: requests[0] }
-    const echoes = await this.#attempt(() => this.#connection.batch([begin, ...requests], options))
-    const echo = echoes.find(({ type }) => type === NFT_MSG_NEWGEN.type)
-    // Linux before 5.9 tells it only when somebody listens.
-    const generation = echo ? readGeneration(echo) : await this.#generation().catch(() => UNKNOWN)
+    const generation = await this.#batchInGeneration(transaction, [begin, ...requests], end)
     this.#rules.commit(transaction, generation)
     return generation
+  }
+
+  /** @returns the generation that it made */
+  async #batchInGeneration(
+    transaction: readonly NftOperation[],
+    requests: readonly Request[],
+    end: Request,
+  ): Promise<number> {
+    // With the echo of the first operation comes that of the transaction (nf_tables_gen_notify).
+    const echoed = this.#tellsGeneration && isShort(transaction[0]) ? requests[1] : undefined
+    const done = this.#attempt(() => this.#connection.batch(requests, { end, echoed }))
+    // Else asked at once: the kernel answers in this order, and no other call of ours comes between.
+    const asked = echoed === undefined ? this.#generation().catch(() => UNKNOWN) : undefined
+    const echo = (await done).find(({ type }) => type === NFT_MSG_NEWGEN.type)
+    if (echo !== undefined) return readGeneration(echo)
+    if (echoed !== undefined && isCertain(transaction)) this.#tellsGeneration = false
+    return asked ?? this.#generation().catch(() => UNKNOWN)
   }
 
   async #generation(): Promise<number> {

@@ -25,7 +25,7 @@ export function parseVerdict(text: string): VerdictData {
   if (code === undefined || rest.length > 0 || needsChain !== (chain !== undefined)) {
     throw new RangeError(`${JSON.stringify(text)} is no verdict`)
   }
-  return { NFTA_VERDICT_CODE: code, ...(chain === undefined ? {} : { NFTA_VERDICT_CHAIN: chain }) }
+  return { NFTA_VERDICT_CODE: code, NFTA_VERDICT_CHAIN: chain }
 }
 
 export function formatVerdict(verdict: VerdictData): string {
