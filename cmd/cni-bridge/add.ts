@@ -22,7 +22,7 @@ import { together } from '../../lib/host/together.ts'
 import type { Undo } from '../../lib/host/undo.ts'
 import { macFromRandom } from '../../lib/ip/mac.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
-import type { IfIndex, Link } from '../../lib/rtnl/link.ts'
+import type { Link } from '../../lib/rtnl/link.ts'
 import type { Rtnl } from '../../lib/rtnl/rtnl.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
 import { hostSysctls, removeWire, wireChanges } from '../../lib/veth/pod-link.ts'
@@ -61,8 +61,8 @@ async function attach(call: Omit<Wiring, 'attachment'>, netconf: BridgeNetconf):
   const wire = { ...call, attachment }
   record(wire)
   await guardMac(wire)
-  const { bridge, podIndex } = await plugIn(wire)
-  await configurePod(wire, podIndex)
+  const bridge = await plugIn(wire)
+  await configurePod(wire)
   const [gateway] = await together(
     serveAsGateway(wire, { bridge, force: netconf.forceAddress }),
     awaitForwarding(wire),
@@ -95,18 +95,13 @@ function record({ ports, request, attachment, undo }: Wiring): void {
   putRecord(ports, request, { plugin: PLUGIN, record: attachment })
 }
 
-interface PluggedIn {
-  readonly bridge: Link
-  /** Of the pod's end. */
-  readonly podIndex: IfIndex | undefined
-}
-
 /** @returns the bridge, with the pod's wire plugged in */
-async function plugIn(wiring: Wiring): Promise<PluggedIn> {
+async function plugIn(wiring: Wiring): Promise<Link> {
   for (let attempt = 1; ; attempt++) {
     const bridge = await openBridge(wiring)
     try {
-      return { bridge, podIndex: await createWire(wiring, bridge) }
+      await createWire(wiring, bridge)
+      return bridge
     } catch (error) {
       const gone = (await wiring.ports.kernel.host.rtnl.findLink(bridge.index)) === undefined
       if (!gone || attempt === BRIDGE_ATTEMPTS) throw error
@@ -138,11 +133,7 @@ function undoUnlessReliedOn(
   }
 }
 
-/** @returns the index of the pod's end */
-async function createWire(
-  { ports, request, pod, attachment, undo }: Wiring,
-  bridge: Link,
-): Promise<IfIndex | undefined> {
+async function createWire({ ports, request, pod, attachment, undo }: Wiring, bridge: Link): Promise<void> {
   const { rtnl, sysctl } = ports.kernel.host
   const { hostIfname, hostMac, podMac, mtu, hairpin, isolated, vlans } = attachment
   const alias = ownerText(attachmentKey(PLUGIN, request))
@@ -153,8 +144,7 @@ async function createWire(
   sysctl.set(...hostSysctls(hostIfname))
   // Before it comes up: no frame of the pod's goes through another VLAN.
   if (vlans !== undefined) await joinVlans(rtnl, hostIfname, { vlans, bridge })
-  const [end] = await together(rtnl.getLink(hostIfname), rtnl.apply(port))
-  return end.peerIndex
+  await rtnl.apply(port)
 }
 
 async function joinVlans(
@@ -167,13 +157,9 @@ async function joinVlans(
   if (changes.length > 0) await rtnl.apply(...changes)
 }
 
-async function configurePod(
-  { request, pod, attachment, undo }: Wiring,
-  index: IfIndex | undefined,
-): Promise<void> {
+async function configurePod({ request, pod, attachment, undo }: Wiring): Promise<void> {
   if (!attachment.up) return
-  const addressing = podAddressing(attachment, attachment)
-  await configurePodEnd(pod, request.ifname, { addressing, undo, index })
+  await configurePodEnd(pod, request.ifname, { addressing: podAddressing(attachment, attachment), undo })
 }
 
 async function serveAsGateway(

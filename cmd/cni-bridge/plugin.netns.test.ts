@@ -162,13 +162,13 @@ test('a vlan is in force, or refused with nothing left where the kernel has none
   await plugin.check(ports, request('CHECK', netconf, pod, added))
 })
 
-test('ADD asks the kernel five times, and once more with masquerade', async (t) => {
+test('ADD asks the kernel six times, and once more with masquerade', async (t) => {
   let asked = 0
   const relay = new Relay({ isWanted: () => true, onAnswered: () => asked++ })
   const { add } = makeWorld(t, { relay })
   for (const [ipMasq, expected] of [
-    [false, 5],
-    [true, 6],
+    [false, 6],
+    [true, 7],
   ] as const) {
     await add({ ...NETCONF, macspoofchk: false, ipMasq }) // finds what to make and to read once
     asked = 0

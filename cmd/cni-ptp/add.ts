@@ -10,9 +10,7 @@ import type { Request } from '../../lib/cni/request.ts'
 import type { Result } from '../../lib/cni/result.ts'
 import { atLeast } from '../../lib/cni/versions.ts'
 import type { Ports } from '../../lib/host/ports.ts'
-import { together } from '../../lib/host/together.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
-import type { Link } from '../../lib/rtnl/link.ts'
 import { wireChanges } from '../../lib/veth/pod-link.ts'
 import { recorded } from './del.ts'
 import { type PtpNetconf, parseNetconf } from './netconf.ts'
@@ -29,11 +27,13 @@ export function add(ports: Ports, request: Request): Promise<Result> {
     ipam: netconf.ipam,
     plan: async (_: unknown, leased = NOTHING) => planRecord(netconf, leased, ports.random),
     make: async (making: Making<PtpRecord>) => {
+      await createWire(making)
+      await configurePodEnd(making.pod, request.ifname, {
+        addressing: addressingOf(making.record),
+        undo: making.undo,
+      })
+      await configureHostEnd(making)
       const { record, undo } = making
-      const { index, peerIndex } = await createWire(making)
-      const addressing = addressingOf(record)
-      await configurePodEnd(making.pod, request.ifname, { addressing, undo, index: peerIndex })
-      await ports.kernel.host.rtnl.apply(...hostChanges(index, record))
       const families = new Set(record.gateways.map((gateway) => Prefix.parse(gateway).family))
       await enableForwarding(ports, request, { plugin: PLUGIN, families, undo })
       await masquerade(ports, request, { plugin: PLUGIN, records: record.masquerade })
@@ -43,16 +43,20 @@ export function add(ports: Ports, request: Request): Promise<Result> {
   return addInterface(ports, request, { recorded, steps })
 }
 
-/** @returns its end on the node */
-async function createWire({ ports, request, pod, record }: Making<PtpRecord>): Promise<Link> {
+async function createWire({ ports, request, pod, record }: Making<PtpRecord>): Promise<void> {
   const { rtnl, sysctl } = ports.kernel.host
   const { hostIfname } = record
   const { create, port } = wireChanges(wireOf(record, request), undefined, pod.fd)
   await rtnl.apply(create).catch((error) => explainExisting(error, { request, pod, hostIfname }))
   // Before it comes up: the node must not take routes from the pod.
   sysctl.set(...hostEndSysctls(hostIfname))
-  const [end] = await together(rtnl.getLink(hostIfname), rtnl.apply(port))
-  return end
+  await rtnl.apply(port)
+}
+
+async function configureHostEnd({ ports, record }: Making<PtpRecord>): Promise<void> {
+  const { rtnl } = ports.kernel.host
+  const { index } = await rtnl.getLink(record.hostIfname)
+  await rtnl.apply(...hostChanges(index, record))
 }
 
 function ptpResult({ request, record, leased }: Making<PtpRecord>, netconf: PtpNetconf): Result {

@@ -20,7 +20,8 @@ import type { ListenAddress } from './page/listen-address.ts'
 import type { Page } from './page/page.ts'
 import { pluginPath } from './places.ts'
 import { rehearse } from './rehearsal.ts'
-import { askForThreads } from './threads.ts'
+
+export { askForThreads } from './threads.ts'
 
 /** With more of them calls are a little faster still, and the daemon larger than 100 MiB (docs/adr/0024-rehearsal.md). */
 const REHEARSED_PODS = 200
@@ -33,6 +34,8 @@ export interface DaemonCommand {
   /** Where the counters are told, beside the socket. */
   readonly metricsAddress: MetricsAddress | undefined
   readonly environment: Readonly<Record<string, string | undefined>>
+  /** How many links may be deleted at a time. */
+  readonly deletionThreads: number
   readonly executable: string
   readonly version: string
   readonly plugins: readonly Plugin<Ports>[]
@@ -46,11 +49,11 @@ export interface DaemonCommand {
 
 /** Resolves when it has stopped. @throws DaemonError, StoreError */
 export async function runDaemon(command: DaemonCommand): Promise<void> {
-  const { environment, executable, findPlugin, metricsAddress, plugins, version } = command
+  const { deletionThreads, environment, executable, findPlugin, metricsAddress, plugins, version } = command
   const socketPath = socketPathOf(environment, command.socketPath)
   const log = openDaemonLog(environment)
   const background = {
-    deletionThreads: askForThreads(process.env),
+    deletionThreads,
     onConnectionsKept: (error: unknown, addresses: readonly IpAddress[]) =>
       log.error({ error: String(error), addresses: addresses.map(String) }, 'could not forget connections'),
   }

@@ -114,13 +114,14 @@ function writeProgress(): void {
 }
 
 async function runDaemon(given: DaemonOptions): Promise<void> {
-  const { runDaemon: run } = await import('./daemon.ts')
+  const { askForThreads, runDaemon: run } = await import('./daemon.ts')
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve)
   })
   await run({
     ...given,
     environment: process.env,
+    deletionThreads: askForThreads(process.env),
     executable: process.execPath,
     version,
     plugins: PLUGINS,
