@@ -178,9 +178,9 @@ Upstream: Debian's \`containernetworking-plugins\` ${debian}, with its \`host-lo
 Each contender has a node (a network namespace) and pods of its own. A call is a process: its time is from its start to
 its end, as a runtime sees it (bench/run-calls.c starts it). One after another: the contenders take turns, call by call.
 At once: ${AT_ONCE} calls are always under way, all pods of a contender, then of the next, ${ROUNDS} times; the rate is of all calls between the
-start of the first and the end of the last. Ratios are to the first
-row of a verb. The daemon has rehearsed ([ADR 24](adr/0024-rehearsal.md)), as it does in its first second. What runs as a
-process of its own has just been installed; once it is read from the disk again, it may take up to a quarter longer ([ADR 11](adr/0011-start.md)).
+start of the first and the end of the last. Ratios are to the first row of a verb. The daemon has rehearsed ([ADR 24](adr/0024-rehearsal.md)), as it
+does in its first second. What runs as a process of its own has just been installed; once it is read from the disk again, it may take
+up to a quarter longer ([ADR 11](adr/0011-start.md)).
 
 ${sections.join('\n\n')}
 

@@ -143,20 +143,18 @@ export class Runner {
   }
 
   #timing(line: string): Timing {
-    const [beganMs = Number.NaN, endedMs = Number.NaN, cpuMs = Number.NaN, status] = line
-      .split(' ')
-      .map((field, i) => (i < 3 ? Number(field) / 1000 : Number(field)))
+    const [began = Number.NaN, ended = Number.NaN, cpu = Number.NaN, status] = line.split(' ').map(Number)
+    const [beganMs, endedMs] = [began / 1000, ended / 1000]
     const hasFailed = status !== 0
     if (hasFailed && !this.#mayFail) throw new Error(readFileSync(this.#log, 'utf8').slice(-2000))
-    return { beganMs, endedMs, ms: endedMs - beganMs, cpuMs, hasFailed }
+    return { beganMs, endedMs, ms: endedMs - beganMs, cpuMs: cpu / 1000, hasFailed }
   }
 }
 
 /** Milliseconds from the start of the first to the end of the last. */
 export function span(timings: readonly Timing[]): number {
-  return (
-    Math.max(...timings.map(({ endedMs }) => endedMs)) - Math.min(...timings.map(({ beganMs }) => beganMs))
-  )
+  const began = Math.min(...timings.map(({ beganMs }) => beganMs))
+  return Math.max(...timings.map(({ endedMs }) => endedMs)) - began
 }
 
 function lineOf(verb: Command, { name, path }: Namespace): string {

@@ -85,7 +85,7 @@ int main(int argc, char **argv)
 	if (log < 0 || at_once < 1 || at_once > MAX_AT_ONCE)
 		return 2;
 	setvbuf(stdin, NULL, _IOLBF, 0);
-	setvbuf(stdout, NULL, at_once == 1 ? _IOLBF : _IOFBF, at_once == 1 ? 0 : OUTPUT_BYTES);
+	setvbuf(stdout, NULL, at_once == 1 ? _IOLBF : _IOFBF, OUTPUT_BYTES);
 	while (fgets(line, sizeof line, stdin)) {
 		if (sscanf(line, "%15s %255s %511s", verb, container, netns) != 3)
 			return 2;

@@ -99,7 +99,7 @@ test('ADD of a second interface leaves the pod as it was whatever step fails', a
   const add = (scene: Scene) => attach(scene, second, { ifname: 'net1' })
   const look = (scene: Scene, before: string, operation: string) => t.equal(scene.dump(), before, operation)
   t.ok((await refuseEach(make, add, look)) > 20)
-  t.resolves(add(await make()))
+  await t.resolves(add(await make()))
 })
 
 /** What a pod may ask of a bridge that it shares with one that did not. */

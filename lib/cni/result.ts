@@ -258,15 +258,12 @@ const ZERO_IS_A_VALUE = ['interface', 'table', 'scope']
 /** Leaves out what Go's `omitempty` does: undefined, '', 0, empty lists; and objects in which nothing is left. */
 function omitEmpty<T extends object>(object: T): NonEmpty<T> {
   const kept: Record<string, unknown> = {}
-  for (const key in object) {
-    const value = object[key]
+  for (const [key, value] of Object.entries(object))
     if (ZERO_IS_A_VALUE.includes(key) ? value !== undefined : !isEmpty(value)) kept[key] = value
-  }
   return kept as NonEmpty<T>
 }
 
 function isEmpty(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return value === undefined || value === '' || value === 0
-  for (const _ in value) return false
-  return true
+  return Object.keys(value).length === 0
 }

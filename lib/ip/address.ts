@@ -57,16 +57,16 @@ export class IpAddress {
     if (bytes.length !== 4 && bytes.length !== 16)
       throw new RangeError(`${bytes.length} bytes are no IP address`)
     let value = 0n
-    for (let at = 0; at < bytes.length; at += 4) value = (value << 32n) | BigInt(wordAt(bytes, at))
+    for (const byte of bytes) value = (value << 8n) | BigInt(byte)
     return new IpAddress(bytes.length === 4 ? 4 : 6, value)
   }
 
   toBytes(): Uint8Array {
     const bytes = new Uint8Array(ADDRESS_BITS[this.family] / 8)
     let rest = this.value
-    for (let at = bytes.length - 4; at >= 0; at -= 4) {
-      setWordAt(bytes, at, Number(rest & 0xffffffffn))
-      rest >>= 32n
+    for (let i = bytes.length - 1; i >= 0; i--) {
+      bytes[i] = Number(rest & 0xffn)
+      rest >>= 8n
     }
     return bytes
   }
@@ -89,17 +89,6 @@ export class IpAddress {
   toString(): string {
     return this.family === 4 ? formatIpv4(this.value) : formatIpv6(this.value)
   }
-}
-
-/** In network order, unsigned. */
-function wordAt(bytes: Uint8Array, at: number): number {
-  let word = 0
-  for (let i = at; i < at + 4; i++) word = (word << 8) | (bytes[i] as number)
-  return word >>> 0
-}
-
-function setWordAt(bytes: Uint8Array, at: number, word: number): void {
-  for (let i = 0; i < 4; i++) bytes[at + i] = word >>> (24 - 8 * i)
 }
 
 function parseIpv4(text: string): bigint | undefined {

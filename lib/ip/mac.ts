@@ -23,7 +23,7 @@ export function parseMac(text: string): MacAddress {
 export function macFromBytes(bytes: Uint8Array): MacAddress {
   if (bytes.length !== 6) throw new RangeError(`${bytes.length} bytes are no MAC address`)
   let text = ''
-  for (let i = 0; i < 6; i++) text += i === 0 ? OCTETS[bytes[i] as number] : `:${OCTETS[bytes[i] as number]}`
+  for (const byte of bytes) text += text === '' ? OCTETS[byte] : `:${OCTETS[byte]}`
   return text as MacAddress
 }
 

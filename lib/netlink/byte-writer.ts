@@ -1,22 +1,19 @@
 // A buffer that grows while a message is written into it.
 
 const INITIAL_BYTES = 4096
-
-/** Made together and kept together: to make a view takes longer than to write through it. */
-interface Space {
-  readonly bytes: Uint8Array<ArrayBuffer>
-  readonly view: DataView
-}
+const NOTHING = new Uint8Array(0)
 
 /** Of a writer that has finished, for the next: zero bytes throughout. */
-let spare: Space | undefined
+let spare: Uint8Array<ArrayBuffer> | undefined
 
 export class ByteWriter {
-  #space: Space
+  #bytes: Uint8Array<ArrayBuffer>
+  #view: DataView
   #length = 0
 
   constructor() {
-    this.#space = spare ?? spaceOf(INITIAL_BYTES)
+    this.#bytes = spare ?? new Uint8Array(INITIAL_BYTES)
+    this.#view = new DataView(this.#bytes.buffer)
     spare = undefined
   }
 
@@ -26,20 +23,20 @@ export class ByteWriter {
 
   /** Valid until the next `skip` or `bytes`. */
   get view(): DataView {
-    return this.#space.view
+    return this.#view
   }
 
   /** Appends `count` zero bytes. @returns the offset of the first of them */
   skip(count: number): number {
     const offset = this.#length
     this.#length += count
-    if (this.#length > this.#space.bytes.length) this.#grow()
+    if (this.#length > this.#bytes.length) this.#grow()
     return offset
   }
 
   bytes(value: Uint8Array): void {
-    const offset = this.skip(value.length) // may replace #space
-    this.#space.bytes.set(value, offset)
+    const offset = this.skip(value.length) // may replace #bytes
+    this.#bytes.set(value, offset)
   }
 
   /** Zero bytes up to the next multiple of 4 (NLMSG_ALIGN, NLA_ALIGN). */
@@ -49,28 +46,17 @@ export class ByteWriter {
 
   /** @returns what was written; the writer is empty again */
   finish(): Uint8Array {
-    const { bytes } = this.#space
-    const written = bytes.slice(0, this.#length)
-    if (bytes.length === INITIAL_BYTES) {
-      bytes.fill(0, 0, this.#length)
-      spare = this.#space
-    }
-    this.#space = NOTHING // the next writer has it
+    const written = this.#bytes.slice(0, this.#length)
+    if (this.#bytes.length === INITIAL_BYTES) spare = this.#bytes.fill(0, 0, this.#length)
+    this.#bytes = NOTHING // the next writer has it
     this.#length = 0
     return written
   }
 
   #grow(): void {
-    const { bytes } = this.#space
-    const larger = spaceOf(Math.max(bytes.length * 2, this.#length))
-    larger.bytes.set(bytes)
-    this.#space = larger
+    const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length))
+    larger.set(this.#bytes)
+    this.#bytes = larger
+    this.#view = new DataView(larger.buffer)
   }
 }
-
-function spaceOf(length: number): Space {
-  const bytes = new Uint8Array(length)
-  return { bytes, view: new DataView(bytes.buffer) }
-}
-
-const NOTHING = spaceOf(0)

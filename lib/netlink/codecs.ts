@@ -22,8 +22,6 @@ export interface Codec<T> {
 
 export interface IntegerCodec<T = number> extends Codec<T> {
   readonly size: number
-  /** Into bytes that are there. @throws RangeError when the value does not fit */
-  writeAt(view: DataView, offset: number, value: T): void
   /** Of bytes that are long enough. */
   readAt(bytes: Uint8Array, offset: number): T
 }
@@ -36,21 +34,17 @@ function integer<T extends number | bigint>(
   set: (view: DataView, offset: number, value: T) => void,
 ): IntegerCodec<T> {
   const [min, end] = bounds(name, size)
-  function writeAt(view: DataView, offset: number, value: T): void {
-    // DataView would cut it to size silently.
-    if (!(value >= min && value < end) || (typeof value === 'number' && !Number.isInteger(value))) {
-      throw new RangeError(`${value} is no ${name}`)
-    }
-    set(view, offset, value)
-  }
   return {
     name,
     size,
     write(writer, value) {
+      // DataView would cut it to size silently.
+      if (!(value >= min && value < end) || (typeof value === 'number' && !Number.isInteger(value))) {
+        throw new RangeError(`${value} is no ${name}`)
+      }
       const offset = writer.skip(size)
-      writeAt(writer.view, offset, value)
+      set(writer.view, offset, value)
     },
-    writeAt,
     read(bytes) {
       if (bytes.length < size) throw new RangeError(`${bytes.length} bytes are too short for ${name}`)
       return readAt(bytes, 0)
@@ -143,8 +137,7 @@ export const string: Codec<string> = {
   read(value) {
     // Names are short and ASCII, and a decoder takes longer to be called than they are to be read.
     let text = ''
-    for (let at = 0; at < value.length; at++) {
-      const byte = value[at] as number
+    for (const byte of value) {
       if (byte === 0) return text
       if (byte >= 0x80) return decodeUtf8(value)
       text += String.fromCharCode(byte)
@@ -196,28 +189,22 @@ export interface StructCodec<T> {
 
 /** A C struct of integers, in order. Fields left out when writing are zero; `pad…` fields are not read. */
 export function struct<const F extends Fields>(name: string, fields: F): StructCodec<StructValue<F>> {
-  let size = 0
-  const places: { readonly field: string; readonly codec: IntegerCodec; readonly offset: number }[] = []
-  for (const [field, codec] of fields) {
-    places.push({ field, codec, offset: size })
-    size += codec.size
-  }
-  const read = places.filter(({ field }) => !field.startsWith('pad'))
+  const size = fields.reduce((sum, [, codec]) => sum + codec.size, 0)
   return {
     name,
     size,
     write(writer, value) {
       const given = value as Record<string, number | undefined>
-      const start = writer.skip(size)
-      for (const { field, codec, offset } of places) {
-        const number = given[field]
-        if (number !== undefined && number !== 0) codec.writeAt(writer.view, start + offset, number)
-      }
+      for (const [field, codec] of fields) codec.write(writer, given[field] ?? 0)
     },
     read(bytes) {
       if (bytes.length < size) throw new RangeError(`${bytes.length} bytes are too short for struct ${name}`)
       const value: Record<string, number> = {}
-      for (const { field, codec, offset } of read) value[field] = codec.readAt(bytes, offset)
+      let offset = 0
+      for (const [field, codec] of fields) {
+        if (!field.startsWith('pad')) value[field] = codec.readAt(bytes, offset)
+        offset += codec.size
+      }
       return value as StructValue<F>
     },
     format(value) {

@@ -5,6 +5,7 @@ import type { Transport } from '../netlink/connection.ts'
 import { NLM_F_ECHO } from '../netlink/message.ts'
 import { NETLINK_NETFILTER, openSocket } from '../netlink/socket.ts'
 import { makeNamespace, runJson } from '../testing/netns.ts'
+import { olderKernel } from '../testing/older-kernel.ts'
 import { openRelayed } from '../testing/relayed.ts'
 import { podwireTable } from './masquerade-rules.ts'
 import { nftContract } from './nft.contract.ts'
@@ -207,17 +208,9 @@ const TRANSPORTS: Readonly<Record<string, () => Transport>> = {
 /** Linux before 5.10 tells no generation with a transaction. */
 function withoutEchoes(): Transport {
   const transport = ns.netns.enter(() => openSocket(NETLINK_NETFILTER))
-  return {
-    send(datagram) {
-      const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength)
-      for (let at = 0; at < datagram.length; at += (view.getUint32(at, true) + 3) & ~3)
-        view.setUint16(at + 6, view.getUint16(at + 6, true) & ~NLM_F_ECHO, true)
-      return transport.send(datagram)
-    },
-    receive: () => transport.receive?.(),
-    listen: (...handlers) => transport.listen(...handlers),
-    close: () => transport.close(),
-  }
+  return olderKernel(transport, (datagram, at) => {
+    datagram.setUint16(at + 6, datagram.getUint16(at + 6, true) & ~NLM_F_ECHO, true)
+  })
 }
 
 for (const [how, socket] of Object.entries(TRANSPORTS))

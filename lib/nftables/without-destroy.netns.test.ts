@@ -4,6 +4,7 @@ import tap from 'tap'
 import type { Transport } from '../netlink/connection.ts'
 import { NETLINK_NETFILTER, openSocket } from '../netlink/socket.ts'
 import { makeNamespace } from '../testing/netns.ts'
+import { olderKernel } from '../testing/older-kernel.ts'
 import { MESSAGES } from './messages.ts'
 import { nftContract } from './nft.contract.ts'
 import { NftSocket } from './nft-socket.ts'
@@ -12,21 +13,12 @@ import { podwireTableContract } from './podwire-table.contract.ts'
 const DESTROYS = Object.values(MESSAGES).map(({ DESTROY }) => DESTROY.type)
 const UNKNOWN_MESSAGE = 0x0aff
 
-/** The kernel before Linux 6.3: message types that it does not know are refused. */
+/** Message types that a kernel does not know are refused. */
 function withoutDestroyMessages(transport: Transport): Transport {
-  return {
-    listen: (...handlers) => transport.listen(...handlers),
-    receive: () => transport.receive?.(),
-    close: () => transport.close(),
-    send(datagram) {
-      const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength)
-      for (let at = 0; at < datagram.length; at += (view.getUint32(at, true) + 3) & ~3) {
-        if (DESTROYS.includes(view.getUint16(at + 4, true) as never))
-          view.setUint16(at + 4, UNKNOWN_MESSAGE, true)
-      }
-      transport.send(datagram)
-    },
-  }
+  return olderKernel(transport, (datagram, at) => {
+    if (DESTROYS.includes(datagram.getUint16(at + 4, true) as never))
+      datagram.setUint16(at + 4, UNKNOWN_MESSAGE, true)
+  })
 }
 
 const ns = makeNamespace(tap, 'nft')
