@@ -25,8 +25,8 @@ export const INSTALLING = {
       'install DIR [--shim] [--upstream-names] [--systemd] [--conflist FILE-or-DIR [--subnet CIDR]… [--node NAME]]',
     summary: 'put the executable and its plugin names into DIR, such as /opt/cni/bin',
     description: [
-      'May run while the node starts pods, and again for an upgrade: each file appears whole under its name. What is not\nours stays, but for files that have the names of the plugins.',
-      'The configuration comes last, since a runtime starts pods as soon as there is one. One that podwire install wrote is\nwritten anew, with its ranges unless --subnet says others; one of somebody else is kept. Without DIR only the configuration is written.',
+      'May run while the node starts pods, and again for an upgrade: each file appears whole under its name. What is not ours stays, but for files that have the names of the plugins.',
+      'The configuration comes last, since a runtime starts pods as soon as there is one. One that podwire install wrote is written anew, with its ranges unless --subnet says others; one of somebody else is kept. Without DIR only the configuration is written.',
     ],
     options: {
       shim: {
@@ -77,6 +77,8 @@ export const INSTALLING = {
       const place = textOf(flags, 'conflist')
       if (directory === undefined && place === undefined) throw new UsageError('where to? DIR, or --conflist')
       if (directory === undefined && flags['systemd']) throw new UsageError('--systemd needs DIR')
+      requireCompanions(flags)
+      if (place !== undefined) (await import('./conflist.ts')).requirePlace(place)
       const lines = directory === undefined ? [] : await installFiles(directory, { flags, about })
       if (directory !== undefined && flags['systemd']) lines.push(...(await installUnit(directory, flags)))
       if (place !== undefined) lines.push(...(await installConflist(place, { flags, about })))
@@ -87,7 +89,7 @@ export const INSTALLING = {
     usage: 'uninstall DIR [--force]',
     summary: 'take out of DIR what install put there',
     description: [
-      'The executable, the shim, the links that lead to them, the addons in .podwire and the service of --systemd go.\nConfigurations, leases and records stay, and so does what the plugins made for pods. A daemon that runs goes on.',
+      'The executable, the shim, the links that lead to them, the addons in .podwire and the service of --systemd go. Configurations, leases and records stay, and so does what the plugins made for pods. A daemon that runs goes on.',
     ],
     options: {
       force: { type: 'boolean', what: 'while pods are attached, too: they can then not be taken down' },
@@ -146,6 +148,15 @@ export const INSTALLING = {
     },
   },
 } as const satisfies Record<string, Command>
+
+/** Of an option of `install`, another without which it would do nothing. */
+const COMPANIONS = { subnet: 'conflist', node: 'conflist', 'unit-dir': 'systemd' } as const
+
+function requireCompanions(flags: Flags): void {
+  for (const [name, needed] of Object.entries(COMPANIONS))
+    if (flags[name] !== undefined && flags[needed] === undefined)
+      throw new UsageError(`--${name} needs --${needed}`)
+}
 
 type Installing = Pick<Call, 'flags' | 'about'>
 

@@ -74,7 +74,7 @@ export const LOOKING = {
     usage: 'list [--network NAME] [--pod [NAMESPACE/]NAME] [--container ID] [-o wide|json|yaml|name]',
     summary: 'what is attached: pods, their addresses, and the wires that lead to them',
     description: [
-      'A row is an interface of a pod. STATE: attached; incomplete, when an ADD is at it or was killed; gone, when the\npod’s network namespace is no more (podwire gc removes what it left).',
+      'A row is an interface of a pod. STATE: attached; incomplete, when an ADD is at it or was killed; gone, when the pod’s network namespace is no more (podwire gc removes what it left).',
     ],
     options: {
       network,
@@ -106,7 +106,7 @@ export const LOOKING = {
     usage: 'pools [--network NAME] [--data-dir DIR]… [-o wide|json|yaml]',
     summary: 'how full the ranges of addresses are, and who holds one longest',
     description: [
-      'A range is known from the first address on that it hands out after a boot. Stores are looked for in\n/var/lib/cni/networks, and where attachments got their addresses from.',
+      'A range is known from the first address on that it hands out after a boot. Stores are looked for in /var/lib/cni/networks, and where attachments got their addresses from.',
     ],
     options: {
       network,
@@ -134,7 +134,7 @@ export const LOOKING = {
     usage: 'doctor [-q] [-o json] [--conf-dir DIR] [--bin-dir DIR] [--socket PATH]',
     summary: 'look for everything that is known to go wrong on nodes, with evidence and remedy',
     description: [
-      'Kernel, forwarding, firewalls, links, stores, attachments, installation, configuration, daemon. Nothing is changed, but\nfor modules that the kernel loads when it is asked for them. Exit status 0 when all is well, 1 for warnings, 2 for\ntrouble.',
+      'Kernel, forwarding, firewalls, links, stores, attachments, installation, configuration, daemon. Nothing is changed, but for modules that the kernel loads when it is asked for them. Exit status 0 when all is well, 1 for warnings, 2 for trouble.',
     ],
     options: {
       quiet: { type: 'boolean', short: 'q', what: 'only what is wrong' },
@@ -173,7 +173,7 @@ export const LOOKING = {
     usage: 'show [NAMESPACE/]POD|CONTAINER [-o json|yaml]',
     summary: 'all about one pod: what is recorded, and beside it what the kernel has',
     description: [
-      'What differs is marked with !. CHECK has the last word: it knows what plugins later in the chain have changed. Exit\nstatus 1 when it finds a difference.',
+      'What differs is marked with !. CHECK has the last word: it knows what plugins later in the chain have changed. Exit status 1 when it finds a difference.',
     ],
     options: { output: output(['json', 'yaml']), 'conf-dir': confDir },
     operands: [1, 1],
@@ -234,7 +234,7 @@ export const LOOKING = {
     usage: 'trace SOURCE DESTINATION [-4|-6] [-o json]',
     summary: 'where a packet goes on this node, and where it dies',
     description: [
-      'Each is a pod of this node ([NAMESPACE/]POD or the beginning of a container id), an address, or node. No packet is sent:\nthe kernel is asked for routes, ports of bridges are looked at, and firewalls at the hook forward. What is in a pod’s own\nfirewall, at the node’s hook input, or beyond its uplinks is not seen. Exit status 1 when it dies.',
+      'Each is a pod of this node ([NAMESPACE/]POD or the beginning of a container id), an address, or node. No packet is sent: the kernel is asked for routes, ports of bridges are looked at, and firewalls at the hook forward. What is in a pod’s own firewall, at the node’s hook input, or beyond its uplinks is not seen. Exit status 1 when it dies.',
     ],
     options: {
       ipv4: { type: 'boolean', short: '4', what: 'IPv4, where both have both' },

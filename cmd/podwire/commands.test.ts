@@ -36,7 +36,12 @@ const ROWS = [
     stderr: /^$/,
   },
   { words: [], exitStatus: 2, stdout: /^$/, stderr: /podwire install / },
-  { words: ['nosuch'], exitStatus: 2, stdout: /^$/, stderr: /^no command "nosuch"\n\nPodwire 1\.2\.3/ },
+  {
+    words: ['nosuch'],
+    exitStatus: 2,
+    stdout: /^$/,
+    stderr: /^no command "nosuch"\n {2}podwire help lists them\n$/,
+  },
   { words: ['constructor'], exitStatus: 2, stdout: /^$/, stderr: /^no command "constructor"/ },
   {
     words: ['install'],
@@ -48,7 +53,7 @@ const ROWS = [
     words: ['install', 'a', 'b'],
     exitStatus: 2,
     stdout: /^$/,
-    stderr: /^usage: podwire install DIR .*\n$/,
+    stderr: /^podwire install: "b" is one argument too many\nusage: podwire install DIR .*\n$/,
   },
   {
     words: ['list', '--help'],
@@ -56,13 +61,27 @@ const ROWS = [
     stdout: /^Usage {2}podwire list .*-o, --output wide\|json/ms,
     stderr: /^$/,
   },
-  { words: ['help', 'gc'], exitStatus: 0, stdout: /podwire gc --dry-run +a look before/, stderr: /^$/ },
-  { words: ['help', 'nosuch'], exitStatus: 2, stdout: /no command "nosuch"/, stderr: /^$/ },
+  {
+    words: ['help', 'gc'],
+    exitStatus: 0,
+    stdout: /^ {2}# a look before.*\n {2}podwire gc --dry-run$/m,
+    stderr: /^$/,
+  },
+  { words: ['help', 'nosuch'], exitStatus: 2, stdout: /^$/, stderr: /no command "nosuch"/ },
+  {
+    words: ['gc', '--dryrun'],
+    exitStatus: 2,
+    stdout: /^$/,
+    stderr: /^podwire gc: there is no option --dryrun\n/,
+  },
+  { words: ['list', '--pod'], exitStatus: 2, stdout: /^$/, stderr: /^podwire list: --pod needs a value\n/ },
+  { words: ['gc', '--dry-run=1'], exitStatus: 2, stdout: /^$/, stderr: /: --dry-run takes no value\n/ },
+  { words: ['export'], exitStatus: 2, stdout: /^$/, stderr: /^podwire export: an argument is missing\n/ },
   {
     words: ['list', '-o', 'xml'],
     exitStatus: 2,
     stdout: /^$/,
-    stderr: /^--output is one of wide, json, yaml, name, not "xml"\nusage: podwire list/,
+    stderr: /^podwire list: --output is one of wide, json, yaml, name, not "xml"\nusage: podwire list/,
   },
   { words: ['completion', 'csh'], exitStatus: 2, stdout: /^$/, stderr: /bash, zsh and fish are known/ },
   { words: ['explain'], exitStatus: 0, stdout: /^ {2}cni-bridge +plugs a pod into a bridge/m, stderr: /^$/ },
@@ -95,7 +114,7 @@ const ROWS = [
   { words: ['explain', 'nosuch'], exitStatus: 2, stdout: /^$/, stderr: /no plugin is called "nosuch"/ },
   {
     words: ['explain', 'cni-ptp', 'nosuch'],
-    exitStatus: 1,
+    exitStatus: 2,
     stdout: /^$/,
     stderr: /cni-ptp has no field "nosuch"\n {2}podwire explain cni-ptp lists them\n$/,
   },
@@ -106,6 +125,21 @@ const ROWS = [
     stderr: /^podwire install: "\/nonexistent" is no directory\n {2}.*mkdir -p \/nonexistent\n$/,
   },
 ]
+
+test('the help fits in 80 columns, but for commands to be copied', async (t) => {
+  const names = [...(await run(['help'], ABOUT)).stdout.matchAll(/^ {2}podwire (\w+)/gm)].map(
+    ([, name]) => name,
+  )
+  t.ok(names.length > 10)
+  for (const words of [['help'], ...names.map((name) => ['help', `${name}`])]) {
+    const [about = ''] = (await run(words, ABOUT)).stdout.split('\nExamples\n')
+    t.strictSame(
+      about.split('\n').filter((line) => line.length > 80),
+      [],
+      words.join(' '),
+    )
+  }
+})
 
 for (const { words, ...outcome } of ROWS) {
   test(`podwire answers with status ${outcome.exitStatus} when its words are [${words.join(' ')}]`, async (t) => {

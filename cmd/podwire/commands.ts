@@ -8,6 +8,8 @@ import { MENDING } from './commands-mending.ts'
 import { commandHelp, helpText } from './help.ts'
 import { type Kept, PLAIN, styleFor, visible } from './style.ts'
 
+const LISTED = 'podwire help lists them'
+
 const COMMANDS: Commands = {
   ...LOOKING,
   ...MENDING,
@@ -42,9 +44,8 @@ const COMMANDS: Commands = {
     run: async ({ operands: [name], about, style }) => {
       if (name === undefined) return helpText(COMMANDS, about)
       const command = findCommand(name)
-      return command === undefined
-        ? { stdout: `no command "${name}"\n`, exitStatus: 2 }
-        : commandHelp(command, style)
+      if (command === undefined) throw new UsageError(`no command "${name}"`, LISTED)
+      return commandHelp(command, { style, columns: about.columns })
     },
   },
 }
@@ -67,16 +68,14 @@ async function call(words: readonly string[], about: About): Promise<Outcome> {
   const [word = '', ...rest] = words
   const name = ALIASES[word] ?? word
   const command = findCommand(name)
-  if (command === undefined) {
-    const help = helpText(COMMANDS, about)
-    return misused(word === '' ? help : `no command "${word}"\n\n${help}`)
-  }
+  if (command === undefined)
+    return misused(word === '' ? helpText(COMMANDS, about) : `no command "${word}"\n  ${LISTED}\n`)
   const style = styleFor(about)
   const given = readArguments(command, rest)
-  if (given === 'help') return { exitStatus: 0, stdout: commandHelp(command, style), stderr: '' }
-  if (typeof given === 'string') {
-    return misused(`${given === '' ? '' : `${given}\n`}usage: podwire ${command.usage}\n`)
-  }
+  if (given === 'help')
+    return { exitStatus: 0, stdout: commandHelp(command, { style, columns: about.columns }), stderr: '' }
+  if (typeof given === 'string')
+    return misused(`podwire ${name}: ${given}\nusage: podwire ${command.usage}\n`)
   try {
     const answer = await command.run({ ...given, about, style })
     return { exitStatus: 0, stderr: '', ...(typeof answer === 'string' ? { stdout: answer } : answer) }
@@ -93,7 +92,7 @@ function findCommand(name: string): Command | undefined {
   return Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
 }
 
-/** @returns a text when they are not the command's: what is wrong, where there is more to say than the usage */
+/** @returns a text when they are not the command's: what is wrong, or that the help is asked for */
 function readArguments(
   command: Command,
   args: readonly string[],
@@ -106,12 +105,20 @@ function readArguments(
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true })
     if (values['help'] === true) return 'help'
     const [least, most] = command.operands
-    if (positionals.length < least || positionals.length > most) return ''
+    if (positionals.length < least) return 'an argument is missing'
+    if (positionals.length > most) return `"${positionals[most]}" is one argument too many`
     return findBadValue(command, values as Flags) ?? { operands: positionals, flags: values as Flags }
   } catch (error) {
-    if (error instanceof TypeError) return '' // an option that the command does not have
+    if (error instanceof TypeError) return badOption(error)
     throw error
   }
+}
+
+/** In our words: those of `parseArgs` are two lines of advice. */
+function badOption({ message }: TypeError): string {
+  const [, option = ''] = /'(?:-\w, )?(--?[\w-]+)/.exec(message) ?? []
+  if (message.startsWith('Unknown')) return `there is no option ${option}`
+  return message.includes('does not take') ? `${option} takes no value` : `${option} needs a value`
 }
 
 function findBadValue({ options = {} }: Command, flags: Flags): string | undefined {

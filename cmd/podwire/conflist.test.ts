@@ -31,6 +31,32 @@ test('install --conflist writes a configuration whose plugins are there', async 
   t.strictSame(readdirSync(net), ['10-podwire.conflist'], 'and leaves no other file')
 })
 
+test('install --conflist refuses a place where no runtime reads, before it installs anything', async (t) => {
+  const { net, install } = makeHost(t)
+  const bin = join(net, '../bin')
+  for (const [place, missing] of [
+    [join(net, 'not-there'), join(net, 'not-there')],
+    [join(net, 'not-there/10.conflist'), join(net, 'not-there')],
+  ] as const) {
+    const { stderr, exitStatus } = await install(place)
+    t.match(stderr, `"${missing}" is no directory`)
+    t.match(stderr, `mkdir -p ${missing}`)
+    t.equal(exitStatus, 1)
+  }
+  t.strictSame([readdirSync(net), readdirSync(bin)], [[], []])
+})
+
+test('install refuses an option that would do nothing', async (t) => {
+  const { net } = makeHost(t)
+  const { podwire } = makeNode({})
+  for (const [words, needed] of [
+    [['--subnet', '10.9.0.0/24'], '--subnet needs --conflist'],
+    [['--node', 'n1'], '--node needs --conflist'],
+    [['--unit-dir', net], '--unit-dir needs --systemd'],
+  ] as const)
+    t.match(await podwire('install', net, ...words), { exitStatus: 2, stderr: needed })
+})
+
 test('install --conflist keeps the ranges of its own file, unless it is given others', async (t) => {
   const { net, install, read } = makeHost(t)
   const ranges = () => read('mine.conflist').plugins[0].ipam.ranges

@@ -5,7 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { Prefix } from '../../lib/ip/prefix.ts'
 import { parseRangeSets } from '../../lib/ipam/range-set.ts'
 import { readConfig } from './cni-config.ts'
-import { UsageError } from './command.ts'
+import { CommandError, UsageError } from './command.ts'
 import { formatJson } from './data-formats.ts'
 import { Disk } from './disk.ts'
 import { writeWhole } from './replace.ts'
@@ -14,6 +14,7 @@ import { writeWhole } from './replace.ts'
 const MARK = 'podwire'
 const MARK_TEXT = 'written by podwire install, and will be again; take this line out to keep your changes'
 const FILE = '10-podwire.conflist'
+const READ_BY_RUNTIMES = /\.(?:conflist|conf|json)$/
 const DEFAULT_SUBNET = '10.244.0.0/24'
 
 export interface ConflistOptions {
@@ -23,10 +24,15 @@ export interface ConflistOptions {
   readonly subnets: readonly string[]
 }
 
+/** @throws CommandError for a place where no runtime would find it */
+export function requirePlace(place: string): void {
+  fileAt(new Disk(), place)
+}
+
 /**
  * @param place  a file's name, or a directory that is there
  * @returns what was done, a line for each thing
- * @throws UsageError for subnets that are none, or the error of the file system
+ * @throws CommandError for such a place, UsageError for subnets that are none, or the error of the file system
  */
 export function writeConflist(place: string, { plugins, subnets }: ConflistOptions): string[] {
   const disk = new Disk()
@@ -51,7 +57,14 @@ export function writtenSubnets(place: string): string[] {
 }
 
 function fileAt(disk: Disk, place: string): string {
-  return resolve(disk.stat(place)?.isDirectory() ? join(place, FILE) : place)
+  const file = resolve(disk.stat(place)?.isDirectory() ? join(place, FILE) : place)
+  const [directory, isRead] = [dirname(file), READ_BY_RUNTIMES.test(file)]
+  if (isRead && disk.stat(directory)?.isDirectory()) return file
+  const missing = isRead ? directory : place
+  throw new CommandError(
+    `--conflist ${place}: ${JSON.stringify(missing)} is no directory${isRead ? '' : ', and no file of a name that runtimes read'}`,
+    `mkdir -p ${missing}${isRead ? '' : ', or name a file that ends in .conflist'}`,
+  )
 }
 
 function conflist(plugins: readonly string[], subnets: readonly string[]) {
@@ -103,6 +116,6 @@ function subnetsIn(text: string): string[] {
 function rivals(disk: Disk, file: string): string[] {
   return disk
     .list(dirname(file))
-    .filter((name) => /\.(?:conflist|conf|json)$/.test(name) && name < basename(file))
+    .filter((name) => READ_BY_RUNTIMES.test(name) && name < basename(file))
     .map((name) => `${join(dirname(file), name)}: comes before it, and is what runtimes use`)
 }

@@ -6,6 +6,7 @@ import { findField, isObject } from '../../lib/cni/schema.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { DEFAULT_DATA_DIR, LEASES_FILE } from '../../lib/ipam/lease-store.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
+import { CommandError } from './command.ts'
 import { recordFields } from './record-fields.ts'
 
 /** @param named  those that a person or a configuration names */
@@ -31,6 +32,15 @@ export function leaseDirOf(record: unknown): string[] {
   const named = dataDirOf(record)
   const isDefault = named.length === 0 && recordFields(record).ipam?.['type'] === 'ipam-host-local'
   return isDefault ? [DEFAULT_DATA_DIR] : named
+}
+
+/** @throws CommandError where there is no store */
+export function requireLeases(dataDir: string): void {
+  if (hasLeases(dataDir)) return
+  throw new CommandError(
+    `${dataDir} has no leases of Podwire`,
+    `name a directory that ipam.dataDir names, mostly ${DEFAULT_DATA_DIR}`,
+  )
 }
 
 /** To open a store would make one. */

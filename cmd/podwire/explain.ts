@@ -7,7 +7,7 @@ import {
   referenceFields,
   typeText,
 } from '../../lib/cni/reference.ts'
-import { type About, CommandError, pluginFinder, UsageError } from './command.ts'
+import { type About, pluginFinder, UsageError } from './command.ts'
 import { formatJson } from './compact-json.ts'
 import { ALL_REFERENCES, REFERENCES } from './references.ts'
 import { type Style, wrap } from './style.ts'
@@ -25,7 +25,7 @@ interface Form {
 
 const MAX_WIDTH = 100
 
-/** @throws UsageError for a plugin that there is not, CommandError for a field */
+/** @throws UsageError for a plugin or a field that there is not */
 export function explain(about: About, { plugin: name, field }: Asked, form: Form): string {
   if (name === undefined) return listPlugins(form.style)
   const own = pluginFinder(about)(name)?.name
@@ -37,7 +37,7 @@ export function explain(about: About, { plugin: name, field }: Asked, form: Form
   const found = findFields(fields, field)
   if (found.length === 0) {
     const remedy = `podwire explain ${plugin.name} lists them`
-    throw new CommandError(`${plugin.name} has no field "${field}"`, remedy)
+    throw new UsageError(`${plugin.name} has no field "${field}"`, remedy)
   }
   return found.map((one) => describeField(one, form)).join('\n')
 }

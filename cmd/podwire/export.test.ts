@@ -95,7 +95,7 @@ test('export makes no database in a directory that has none', async (t) => {
   const directory = t.testdir({})
   t.match(await podwire('export', directory), {
     exitStatus: 1,
-    stderr: /there are no leases of Podwire here/,
+    stderr: /has no leases of Podwire/,
   })
   t.same(readdirSync(directory), [])
 })

@@ -1,13 +1,11 @@
 // `podwire export`: the way back to upstream's host-local. The leases of a directory's networks are written as that
 // keeps them, and are no longer ours.
 
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Ports } from '../../lib/host/ports.ts'
-import { LEASES_FILE } from '../../lib/ipam/lease-store.ts'
 import { handBack, listNetworks } from '../../lib/ipam/takeover.ts'
 import { bootTimeMs } from '../../lib/state/boot.ts'
-import { StoreError } from '../../lib/state/store-error.ts'
+import { requireLeases } from './data-dirs.ts'
 
 interface Export {
   /** `ipam.dataDir` of the configuration. */
@@ -16,9 +14,9 @@ interface Export {
   readonly network: string | undefined
 }
 
-/** @returns a line for each file. @throws StoreError, HandBackError */
+/** @returns a line for each file. @throws CommandError, StoreError, HandBackError */
 export function exportLeases(ports: Ports, { directory, network }: Export): string {
-  refuseOtherDirectory(join(directory, LEASES_FILE))
+  requireLeases(directory)
   const store = ports.leases(directory)
   const networks = network === undefined ? listNetworks(store) : [network]
   const bootedAtMs = () => bootTimeMs((path) => ports.files.find(path))
@@ -30,16 +28,4 @@ export function exportLeases(ports: Ports, { directory, network }: Export): stri
     ]
   })
   return `${lines.length > 0 ? lines.join('\n') : `${directory}: no network is ours`}\n`
-}
-
-/** Opening would make one. */
-function refuseOtherDirectory(path: string): void {
-  if (existsSync(path)) return
-  const why = 'there are no leases of Podwire here'
-  throw new StoreError('EIO', {
-    operation: 'open',
-    path,
-    why,
-    remedy: 'give the directory that ipam.dataDir names',
-  })
 }

@@ -68,6 +68,12 @@ for (const [words, names] of ROWS) {
   })
 }
 
+test('podwire list names the filter that nothing passes', async (t) => {
+  const { podwire } = makeNode({})
+  const words = ['--network', 'nope', '--pod', 'web']
+  t.equal((await podwire('list', ...words)).stdout, 'nothing of network nope and pod web is attached\n')
+})
+
 test('podwire list says so when nothing is attached, and programs get an empty list', async (t) => {
   const { podwire } = makeNode()
   t.equal((await podwire('list')).stdout, 'nothing is attached\n')

@@ -23,9 +23,15 @@ export function list(ports: Ports, { format, style, ...filter }: ListOptions): s
       return [...new Set(all.map(podText))].map((name) => `${name}\n`).join('')
     default:
       return all.length === 0
-        ? 'nothing is attached\n'
+        ? `nothing${filterText(filter)} is attached\n`
         : table(all, { nowMs: ports.clock.nowMs(), style, isWide: format === 'wide' })
   }
+}
+
+/** ` of network a and pod b`; '' when all was asked for. */
+function filterText(filter: Filter): string {
+  const parts = Object.entries(filter).filter(([, value]) => value !== undefined)
+  return parts.length === 0 ? '' : ` of ${parts.map(([name, value]) => `${name} ${value}`).join(' and ')}`
 }
 
 const TITLES = ['NAMESPACE', 'POD', 'CONTAINER', 'INTERFACE', 'ADDRESSES', 'HOST', 'NETWORK', 'STATE', 'AGE']

@@ -48,7 +48,11 @@ net      10.1.0.1-10.1.0.6  1     4     5      20%   60s demo/web (10.1.0.2)  ${
     [{ network: 'net', used: 1, free: 4, total: 5, oldest: { pod: { name: 'web' } }, dataDir: directory }],
   )
   const none = await podwire('pools', '--data-dir', directory, '--network', 'other')
-  t.equal(none.stdout, 'no address was handed out since the node booted\n')
+  t.equal(none.stdout, 'no address of network other was handed out since the node booted\n')
+  t.match(await podwire('pools', '--data-dir', '/nope'), {
+    exitStatus: 1,
+    stderr: '/nope has no leases of Podwire',
+  })
 })
 
 test('podwire check and show tell what somebody has changed', async (t) => {

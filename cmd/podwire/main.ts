@@ -56,7 +56,7 @@ async function openLog(): Promise<Log | undefined> {
   try {
     return await open(process.env)
   } catch (error) {
-    await writeAll(2, `podwire: PODWIRE_LOG: ${error instanceof Error ? error.message : error}\n`)
+    await writeAll(2, `podwire: no log is written: ${error instanceof Error ? error.message : error}\n`)
     return undefined
   }
 }

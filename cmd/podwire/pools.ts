@@ -3,7 +3,7 @@
 import type { Ports } from '../../lib/host/ports.ts'
 import { listPoolUsage, type PoolUsage } from '../../lib/ipam/pool-usage.ts'
 import { shortId } from './attached.ts'
-import { listDataDirs } from './data-dirs.ts'
+import { listDataDirs, requireLeases } from './data-dirs.ts'
 import { type Data, formatJson, formatYaml } from './data-formats.ts'
 import { formatAge, formatTable, type Style } from './style.ts'
 
@@ -22,10 +22,14 @@ export interface FoundPool extends PoolUsage {
 }
 
 export function pools(ports: Ports, { network, dataDirs, format, style }: PoolsOptions): string {
+  for (const dataDir of dataDirs) requireLeases(dataDir)
   const all = listPools(ports, dataDirs).filter((pool) => network === undefined || pool.network === network)
   if (format === 'json') return formatJson(all.map(poolData))
   if (format === 'yaml') return formatYaml(all.map(poolData))
-  if (all.length === 0) return 'no address was handed out since the node booted\n'
+  if (all.length === 0) {
+    const ofNetwork = network === undefined ? '' : ` of network ${network}`
+    return `no address${ofNetwork} was handed out since the node booted\n`
+  }
   return poolTable(all, { nowMs: ports.clock.nowMs(), style, isWide: format === 'wide' })
 }
 

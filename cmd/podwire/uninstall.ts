@@ -1,7 +1,7 @@
 // `podwire uninstall`: what `podwire install` has put into a directory goes, and nothing else. Names first, then what
 // they lead to, so that none leads nowhere meanwhile.
 
-import { existsSync, lstatSync, readdirSync, readlinkSync, rmdirSync, rmSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readlinkSync, rmdirSync, rmSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Ports } from '../../lib/host/ports.ts'
 import { listAttached, podText } from './attached.ts'
@@ -29,6 +29,11 @@ export async function uninstall(
   directory: string,
   { isForced, openPorts, units }: Uninstallation,
 ): Promise<string> {
+  if (!statSync(directory, { throwIfNoEntry: false })?.isDirectory())
+    throw new CommandError(
+      `${JSON.stringify(directory)} is no directory`,
+      'name the one that podwire install was given',
+    )
   const found = [...listNames(directory), ...EXECUTABLES.filter((name) => isFile(join(directory, name)))]
   const addons = listAddons(join(directory, ADDONS))
   if (found.length + addons.length === 0)

@@ -12,8 +12,12 @@ export interface PinoLogOptions {
   readonly fields: LogFields
 }
 
-/** @throws Error when the file cannot be opened */
+const LEVELS = ['error', 'info', 'debug']
+
+/** @throws Error when the file cannot be opened, or for a level that there is not */
 export function openPinoLog({ target, level = 'info', fields }: PinoLogOptions): Log {
+  if (!LEVELS.includes(level))
+    throw new Error(`PODWIRE_LOG_LEVEL is one of ${LEVELS.join(', ')}, not "${level}"`)
   if (target !== 'stderr') requireReader(target)
   const stream: DestinationStream =
     target === 'stderr'

@@ -453,7 +453,10 @@ const ROWS: readonly Row[] = [
   {
     title: 'STATUS',
     when: 'the pool is empty',
-    spoil: (host) => host.attach('api'),
+    spoil: (host) => {
+      host.write(CONFLIST, JSON.stringify({ cniVersion: '1.1.0', name: 'net', plugins: [NETCONF] }))
+      return host.attach('api')
+    },
     found: /cni-bridge: no addresses left \(code 50\)/,
     remedy: /a larger range/,
     exitStatus: 2,
@@ -492,6 +495,13 @@ for (const { title, when, options, empty, spoil, found, remedy, exitStatus } of 
     t.equal(answer.exitStatus, exitStatus, answer.stdout)
   })
 }
+
+test('doctor asks no STATUS of an IPAM plugin of somebody else that may not know it', async (t) => {
+  const host = await makeHost(t)
+  await host.attach('web')
+  await host.attach('api')
+  t.match(await host.look(), { exitStatus: 0, stdout: /all is well/ })
+})
 
 test('doctor warns of a range that is used up', async (t) => {
   const host = await makeHost(t, { leases: fullLeases() })

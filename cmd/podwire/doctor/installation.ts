@@ -89,9 +89,14 @@ const plugins: Examination = {
 }
 
 function typesOf({ netconf, type }: ConfiguredPlugin): string[] {
+  return [type, ipamTypeOf(netconf)].filter((one) => one !== '')
+}
+
+/** '' where there is none. */
+function ipamTypeOf(netconf: ConfiguredPlugin['netconf']): string {
   const ipam = findField(netconf, 'ipam')
-  const ipamType = isObject(ipam) ? findField(ipam, 'type') : undefined
-  return [type, ipamType].filter((one) => typeof one === 'string' && one !== '') as string[]
+  const type = isObject(ipam) ? findField(ipam, 'type') : undefined
+  return typeof type === 'string' ? type : ''
 }
 
 const ANY_EXECUTE = 0o111
@@ -213,19 +218,30 @@ const status: Examination = {
     if (first === undefined || isBroken(first)) return [ok('there is no network to ask for')]
     const findings: Finding[] = []
     const asked: string[] = []
+    const unasked: string[] = []
     for (const { netconf, type } of configuredPlugins({ configs: [first] })) {
       const plugin = patient.findPlugin(type)
       if (plugin?.status === undefined) continue
       asked.push(type)
-      findings.push(...(await askStatus(patient, { plugin, config: first, netconf })))
+      const foreign = foreignIpam(patient, { config: first, netconf })
+      if (foreign !== undefined) unasked.push(foreign)
+      const own = foreign === undefined ? netconf : { ...netconf, ipam: {} }
+      findings.push(...(await askStatus(patient, { plugin, config: first, netconf: own })))
     }
-    return orOk(
-      findings,
-      asked.length === 0
-        ? 'no plugin of the network is ours'
-        : `${asked.join(', ')}: the next ADD can be served`,
-    )
+    if (asked.length === 0) return [ok('no plugin of the network is ours')]
+    const but = unasked.length === 0 ? '' : `, as far as ${unasked.join(', ')} can, which is not asked`
+    return orOk(findings, `${asked.join(', ')}: the next ADD can be served${but}`)
   },
+}
+
+/** The IPAM plugin of somebody else, where the network's version is older than STATUS: it may not know the verb. */
+function foreignIpam(
+  { findPlugin }: Patient,
+  { config, netconf }: Pick<ConfiguredPlugin, 'config' | 'netconf'>,
+): string | undefined {
+  const type = ipamTypeOf(netconf)
+  const isForeign = type !== '' && findPlugin(type) === undefined
+  return isForeign && config.cniVersion !== NEWEST_VERSION ? type : undefined
 }
 
 async function askStatus(

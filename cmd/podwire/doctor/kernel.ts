@@ -99,7 +99,7 @@ const conntrack: Examination = {
     if (count === undefined) return [ok('it tracks no connections, so there are none to forget')]
     try {
       await connections.flush([UNSPECIFIED], Number(count))
-      return [ok(`it tracks ${count} connections, and lists them`)]
+      return [ok(`it tracks ${formatCount(Number(count), 'connection')}, and lists them`)]
     } catch (error) {
       if (!isUnsupported(error)) throw error
       return [

@@ -67,7 +67,7 @@ export async function passFirewalls(
 
 export function passForwarding({ sysctl }: Namespace, family: Family): void {
   for (const { key, value } of forwardingSysctls(new Set([family]))) {
-    if (sysctl.find(key) !== value) die(`forwarding is off (net/${key})`, REPAIR)
+    if (sysctl.find(key) !== value) die(`forwarding is off (net/${key})`, `sysctl -w net/${key}=${value}`)
   }
 }
 
