@@ -110,6 +110,28 @@ test('a pod gets its network when no daemon is there, and a later daemon takes i
   t.same(askStatus(scene).leftToCaller, {})
 })
 
+test('a caller with many variables is heard when no daemon is there', { timeout: DEADLINE_MS }, async (t) => {
+  const scene = await open(t)
+  await scene.node.daemon?.end('SIGKILL')
+  const many = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`SERVICE_${i}`, 'x']))
+  requireSuccess(t, [await scene.call('ADD', scene.first, { environment: many })], 'ADD')
+  t.not((await scene.look()).join(), scene.before.join(), 'it was made')
+  requireSuccess(t, [await scene.call('DEL', scene.first, { environment: many })], 'DEL')
+  t.same(await scene.look(), scene.before)
+})
+
+test('a log that cannot be written costs no pod', { timeout: DEADLINE_MS }, async (t) => {
+  const scene = await open(t)
+  const own = { environment: { PODWIRE_LOG: '/dev/full' } }
+  for (const command of ['ADD', 'DEL'])
+    requireSuccess(t, [await scene.call(command, scene.first, own)], `${command} with a log of its own`)
+  await scene.node.daemon?.end('SIGTERM')
+  const daemon = await scene.node.restartDaemon({ wrapper: ['env', 'PODWIRE_LOG=/dev/full'] })
+  await requireClean(t, scene)
+  t.same(askStatus(scene).leftToCaller, {})
+  t.equal(await daemon.end('SIGTERM'), 0)
+})
+
 test('a process of its own and the daemon go on with each other’s pods', {
   timeout: DEADLINE_MS,
 }, async (t) => {

@@ -3,6 +3,7 @@
  * every function is one system call, or one socket's options; policy lives in TypeScript.
  *
  * setns(2), unshare(2), flock(2), F_OFD_SETLK of fcntl(2), setsockopt(2), send(2) and recv(2) on a netlink socket, _exit(2);
+ * send(2) or poll(2) and write(2) of what must not wait;
  * sched_setattr(2); open(2), statx(2), pread(2) where each call has some, CLOCK_THREAD_CPUTIME_ID of clock_gettime(2), malloc_trim(3); V8's
  * strings that are not copied. What other threads ask of netlink is in conversations.c, the daemon's clients are in clients.c.
  */
@@ -16,6 +17,7 @@
 #include <linux/magic.h>
 #include <linux/netlink.h>
 #include <malloc.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -589,6 +591,33 @@ static napi_value addon_send(napi_env env, napi_callback_info info)
 }
 
 /*
+ * writeNow(fd, bytes): the descriptor may be shared with others, so that it cannot be made non-blocking. A socket is asked
+ * not to wait for this once; a pipe that poll(2) finds writable takes PIPE_BUF bytes, a file all.
+ */
+static napi_value addon_write_now(napi_env env, napi_callback_info info)
+{
+	napi_value result;
+	ssize_t written;
+	size_t length;
+	int32_t fd;
+	void *bytes;
+
+	if (!number_and_bytes(env, info, "descriptor", &fd, &bytes, &length))
+		return NULL;
+	do {
+		struct pollfd place = { .fd = fd, .events = POLLOUT };
+
+		written = send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (written < 0 && errno == ENOTSOCK)
+			written = poll(&place, 1, 0) > 0 ? write(fd, bytes, length) : 0;
+	} while (written < 0 && errno == EINTR);
+	if (written < 0 && errno != EAGAIN)
+		return throw_errno(env, "write", errno);
+	napi_create_int64(env, written < 0 ? 0 : written, &result);
+	return result;
+}
+
+/*
  * receive(fd): a datagram that is there already, undefined when none is. The kernel answers a request before send(2)
  * returns, so that who has just sent need not wait for the event loop to say that there is something to read.
  */
@@ -720,6 +749,7 @@ NAPI_MODULE_INIT()
 		{ "openNetlink", addon_open_netlink },
 		{ "filterMessages", addon_filter_messages },
 		{ "send", addon_send },
+		{ "writeNow", addon_write_now },
 		{ "receive", addon_receive },
 		{ "converse", addon_converse },
 		{ "relay", addon_relay },

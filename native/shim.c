@@ -37,7 +37,6 @@ enum { CALL = 1, ACCEPTED = 16, WORKING = 17, OUTCOME = 18, REFUSED = 19 };
 #define SILENCE_MS 15000
 
 #define MAX_REQUEST (4 << 20)
-#define MAX_VARIABLES 4096
 
 /* A page that is touched costs as much as some system calls: what each call needs lies on one. */
 #define TOGETHER __attribute__((section(".data")))
@@ -380,11 +379,16 @@ static int restore_stdin(void)
 /* The environment as it came, and what tells the executable that this may be a second try. */
 static void execute(char **argv)
 {
-	static char *variables[MAX_VARIABLES + 3];
 	static char retry[] = "PODWIRE_RETRY=1";
-	size_t count = 0;
+	size_t count = 0, room = 3;
+	char **variables;
 
-	for (char **variable = environ; *variable && count < MAX_VARIABLES; variable++)
+	for (char **variable = environ; *variable; variable++)
+		room++;
+	variables = mmap(NULL, room * sizeof *variables, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (variables == MAP_FAILED)
+		return;
+	for (char **variable = environ; *variable; variable++)
 		if (!is_ours(*variable))
 			variables[count++] = *variable;
 	if (may_have_begun) {

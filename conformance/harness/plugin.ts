@@ -39,6 +39,7 @@ export function callPlugin(node: TestNode, call: Call): Promise<Exit> {
   const { type, command, pod, config = '', ifname = 'eth0', args = '', wrapper = [] } = call
   const { directories = [node.contestant.directory] } = call
   const environment = {
+    ...call.environment, // libcni has those of the call last
     CNI_COMMAND: command,
     CNI_CONTAINERID: call.containerId ?? pod?.label ?? '',
     CNI_NETNS: pod?.path ?? '',

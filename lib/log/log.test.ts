@@ -44,6 +44,11 @@ test('log is appended to a file that is root’s only', async (t) => {
   t.equal(statSync(path).mode & 0o777, 0o600)
 })
 
+test('log has no level that nobody knows', async (t) => {
+  const environment = { ...call, PODWIRE_LOG: 'stderr', PODWIRE_LOG_LEVEL: 'loud' }
+  await t.rejects(openLog(environment), { code: 'ELOG', message: /one of error, info, debug, not "loud"/ })
+})
+
 test('log says nothing when it was not asked for', async (t) => {
   const log = await openLog(call)
   t.doesNotThrow(() => log.info({}, 'x'))

@@ -41,6 +41,12 @@ export interface Native {
   openNetlink(protocol: number): number
   /** From now on the socket, of rtnetlink, gets messages of this type (nlmsg_type) and family only. */
   filterMessages(fd: number, type: number, family: number): void
+  /**
+   * Writes to a file, pipe, socket or terminal what it takes without waiting: of a pipe, where there is room, 4096 bytes.
+   *
+   * @returns how many bytes; 0 when there is no room
+   */
+  writeNow(fd: number, bytes: Uint8Array): number
   /** Sends one datagram on a netlink socket. */
   send(fd: number, datagram: Uint8Array): void
   /** A datagram that has come already. @returns undefined when there is none */
