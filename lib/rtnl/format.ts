@@ -12,7 +12,7 @@ export function formatChange(change: Change): string {
     case 'create link':
       return `ip link add ${formatNewLink(change.link)}`
     case 'set link':
-      return `ip link set ${formatRef(change.link)} ${formatSettings(change.set)}`
+      return formatLinkChange(change.link, change.set)
     case 'delete link':
       return `ip link del ${formatRef(change.link)}`
     case 'add address':
@@ -123,6 +123,14 @@ function endWords(
   ]
 }
 
+/** ip has no word for `arpNotify`, which is set alone. */
+function formatLinkChange(link: LinkRef, set: LinkSettings): string {
+  if (set.arpNotify === undefined) return `ip link set ${formatRef(link)} ${formatSettings(set)}`
+  const name = typeof link === 'number' ? `#${link}` : link
+  return `sysctl -w net/ipv4/conf/${name}/arp_notify=${Number(set.arpNotify)}`
+}
+
+/** What is behind `type` is of that type: so it comes last. */
 function formatSettings(set: LinkSettings): string {
   const onOff = (value: boolean) => (value ? 'on' : 'off')
   const words = [
@@ -135,10 +143,10 @@ function formatSettings(set: LinkSettings): string {
     ...(set.txQueueLength === undefined ? [] : [`txqueuelen ${set.txQueueLength}`]),
     ...netnsWords(set.netnsFd),
     ...(set.master === undefined ? [] : set.master === 0 ? ['nomaster'] : [`master #${set.master}`]),
-    ...(set.hairpin === undefined ? [] : [`type bridge_slave hairpin ${onOff(set.hairpin)}`]),
-    ...(set.isolated === undefined ? [] : [`type bridge_slave isolated ${onOff(set.isolated)}`]),
-    ...(set.arpNotify === undefined ? [] : [`arp_notify ${onOff(set.arpNotify)}`]), // ip has no word for it
     ...(set.up === undefined ? [] : [set.up ? 'up' : 'down']),
+    ...(set.hairpin === undefined && set.isolated === undefined ? [] : ['type bridge_slave']),
+    ...(set.hairpin === undefined ? [] : [`hairpin ${onOff(set.hairpin)}`]),
+    ...(set.isolated === undefined ? [] : [`isolated ${onOff(set.isolated)}`]),
   ]
   return words.join(' ')
 }

@@ -373,7 +373,7 @@ test('a link is not renamed by its name, which would look for the new one', asyn
 test('a link learns to announce its addresses before it comes up', async (t) => {
   const change = (set: LinkSettings): Change => ({ change: 'set link', link: 'eth0', set })
   const { kind, payload, operation } = toRequest(change({ arpNotify: true }))
-  t.equal(operation, 'ip link set dev eth0 arp_notify on')
+  t.equal(operation, 'sysctl -w net/ipv4/conf/eth0/arp_notify=1')
   t.match(
     formatMessage(kind, 0, payload),
     'IFLA_AF_SPEC { AF_INET { IFLA_INET_CONF { IPV4_DEVCONF_ARP_NOTIFY 1 } } }',

@@ -34,9 +34,9 @@ const CHANGES: readonly (readonly [change: Change, ip: string, trace: string])[]
     'RTM_SETLINK ifi_flags promisc ifi_change up,promisc IFLA_IFNAME "br0" IFLA_IFALIAS "a b"',
   ],
   [
-    { change: 'set link', link: dev, set: { hairpin: true, isolated: false } },
-    'ip link set dev #5 type bridge_slave hairpin on type bridge_slave isolated off',
-    'RTM_NEWLINK ifi_index 5 IFLA_LINKINFO { IFLA_INFO_SLAVE_KIND "bridge" IFLA_INFO_SLAVE_DATA { IFLA_BRPORT_MODE 1 IFLA_BRPORT_ISOLATED 0 } }',
+    { change: 'set link', link: dev, set: { hairpin: true, isolated: false, up: true } },
+    'ip link set dev #5 up type bridge_slave hairpin on isolated off',
+    'RTM_NEWLINK ifi_index 5 ifi_flags up ifi_change up IFLA_LINKINFO { IFLA_INFO_SLAVE_KIND "bridge" IFLA_INFO_SLAVE_DATA { IFLA_BRPORT_MODE 1 IFLA_BRPORT_ISOLATED 0 } }',
   ],
   [
     { change: 'set link', link: dev, set: { name: 'eth1', mtu: 1400, master: 0 } },

@@ -60,7 +60,7 @@ test('steps are explained by what they do', (t) => {
     [step('links', 'node', 'ip link add name br0 type bridge'), /^Makes the bridge/],
     [step('links', 'node', 'ip link add name v master br0 type veth peer name eth0'), /^Makes the wire/],
     [
-      step('links', 'node', 'ip link set dev v alias "net a eth0" type bridge_slave hairpin off up'),
+      step('links', 'node', 'ip link set dev v alias "net a eth0" up type bridge_slave hairpin off'),
       /plugs it in/,
     ],
     [step('links', 'node', 'ip link set dev br0 up'), /^Brings it up/],
