@@ -175,6 +175,9 @@ test('a pod’s story is that of its ADD, as far as the daemon has seen it', NEE
   ])
     t.match(commands, pattern)
   t.match(await textsOf(story.locator('h4')), [/^cni-bridge \d+\.\d+ ms$/, /^cni-portmap \d+\.\d+ ms$/])
+  await story
+    .getByText('Opens the ports of the node that are the pod’s (refused: the table is not all there yet)')
+    .waitFor()
   const shown = await story.locator('.step').count()
   await story.getByRole('checkbox').first().check()
   t.ok((await story.locator('.step').count()) > shown, 'looks are steps, too')
@@ -282,6 +285,7 @@ test('a page without the key of this daemon shows nothing of the node', NEEDS_BR
     await page.goto(link)
     await page.reload()
     await page.getByText('/run/podwire/page.url').waitFor()
+    if (link.includes('key')) await page.getByText('This key is not, or no longer, the daemon’s.').waitFor()
     t.notMatch(await page.content(), /10\.244|shop|eth0/)
   }
 })

@@ -30,7 +30,7 @@ function NoKey({ hadOne }: { hadOne: boolean }) {
       <h1>Podwire</h1>
       <p>
         {hadOne
-          ? 'The daemon was started anew, and has a new key.'
+          ? 'This key is not, or no longer, the daemon’s.'
           : 'This page needs the key that is in its link.'}
       </p>
       <p>

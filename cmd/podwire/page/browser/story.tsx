@@ -142,7 +142,7 @@ function Step({ step, total }: { step: StoryStep; total: number }) {
       </p>
       <p class="what">
         {explainStep(step)}
-        {hasFailed && ' (refused)'} <span class="place">{where === 'pod' ? 'in the pod' : kind}</span>
+        {hasFailed && refusalText(kind)} <span class="place">{where === 'pod' ? 'in the pod' : kind}</span>
       </p>
       <ul class="lines">
         {lines.map((line, i) => (
@@ -153,6 +153,11 @@ function Step({ step, total }: { step: StoryStep; total: number }) {
       </ul>
     </li>
   )
+}
+
+/** The ADD has succeeded: it has dealt with the refusal. nftables refuses elements of a set that is not there. */
+function refusalText(kind: string): string {
+  return kind === 'nftables' ? ' (refused: the table is not all there yet)' : ' (refused)'
 }
 
 function Rows({ rows, label }: { rows: readonly StoryRow[]; label: string }) {
