@@ -1,0 +1,3 @@
+import { testDocument } from './harness/document-test.ts'
+
+testDocument('docs/switching.md')
