@@ -193,7 +193,7 @@ ${printed('bench/ipam.ts', '--runs', '25')}
 ### Where the time goes
 
 \`node bench/breakdown.ts\`: in a process that is warm, as the daemon is. What is asked of the kernel's ports is mostly the
-kernel's time; the rest is ours.
+kernel's time; the rest is ours. A DEL asks rtnetlink and nftables at once: its rows may add up to more than the whole.
 
 ${printed('bench/breakdown.ts')}
 
