@@ -189,7 +189,11 @@ function argumentRows(): string[][] {
       'all',
       '`1` or `true`: keys that the plugin does not know are passed over, not refused',
     ],
-    [code('K8S_POD_NAMESPACE'), 'all', 'namespace of the pod, for records, `podwire list` and the log'],
+    [
+      code('K8S_POD_NAMESPACE'),
+      'all',
+      'namespace of the pod, for records, `podwire list` and the log; plugins that are named here refuse it without `IgnoreUnknown=1` (code 4)',
+    ],
     [code('K8S_POD_NAME'), 'all', 'name of the pod, for the same'],
     ...rows,
   ]
