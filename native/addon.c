@@ -755,6 +755,7 @@ NAPI_MODULE_INIT()
 		{ "relay", addon_relay },
 		{ "serve", addon_serve },
 		{ "isClientGone", addon_is_client_gone },
+		{ "clientPid", addon_client_pid },
 		{ "tellClient", addon_tell_client },
 		{ "endClient", addon_end_client },
 		{ "dropClient", addon_drop_client },

@@ -14,6 +14,7 @@ int open_netlink(napi_env env, int protocol);
 
 napi_value addon_serve(napi_env env, napi_callback_info info);
 napi_value addon_is_client_gone(napi_env env, napi_callback_info info);
+napi_value addon_client_pid(napi_env env, napi_callback_info info);
 napi_value addon_tell_client(napi_env env, napi_callback_info info);
 napi_value addon_end_client(napi_env env, napi_callback_info info);
 napi_value addon_drop_client(napi_env env, napi_callback_info info);

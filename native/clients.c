@@ -300,6 +300,21 @@ napi_value addon_is_client_gone(napi_env env, napi_callback_info info)
 	return result;
 }
 
+/* clientPid(client) */
+napi_value addon_client_pid(napi_env env, napi_callback_info info)
+{
+	struct client *client = client_argument(env, info, NULL, NULL);
+	struct ucred peer = { 0 };
+	socklen_t length = sizeof peer;
+	napi_value result;
+
+	if (!client)
+		return NULL;
+	getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
+	napi_create_int32(env, peer.pid, &result);
+	return result;
+}
+
 /* tellClient(client, bytes): one that does not read gets no more; what is not sent would be ours to keep. */
 napi_value addon_tell_client(napi_env env, napi_callback_info info)
 {

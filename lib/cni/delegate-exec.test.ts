@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, closeSync, mkdirSync, openSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
@@ -83,8 +85,42 @@ test('delegate exec kills a delegate when nobody waits for it any more, and lets
   const abandoning = new AbortController()
   const exec = createDelegateExec({ stderr: () => abandoning.abort(), abandoned: abandoning.signal })
   const run = (name: string) => exec.run({ file: join(directory, name), stdin: '', environment: PATH })
-  await t.rejects(run('endless'), { code: 999, message: /: killed, since the caller is gone$/ })
+  await t.rejects(run('endless'), { code: 999, message: /: killed, since nobody waits for it any more$/ })
   t.match(await run('cleanup'), { status: 0, stdout: 'clean\n' })
+})
+
+test('delegate exec ends what somebody started who was killed, before it runs anything', async (t) => {
+  const { directory } = prepare(t, { hangs: sh('exec sleep 60'), works: sh('echo done') })
+  const [mine, other] = ['OF=this', 'OF=another'].map((of) => {
+    const [name = '', value = ''] = of.split('=')
+    return spawn(join(directory, 'hangs'), { env: { ...PATH, [name]: value } })
+  })
+  t.teardown(() => other?.kill('SIGKILL'))
+  const isOrphan = (variables: readonly string[]) => variables.includes('OF=this')
+  const exec = createDelegateExec({ stderr: () => undefined, isOrphan })
+  const ended = new Promise((resolve) => mine?.on('exit', (_, signal) => resolve(signal)))
+  const { stdout } = await exec.run({ file: join(directory, 'works'), stdin: '', environment: PATH })
+  t.equal(stdout, 'done\n')
+  t.equal(await ended, 'SIGKILL')
+  t.equal(other?.exitCode ?? other?.signalCode, null, 'and nothing else')
+})
+
+test('delegate exec ends what somebody started who was killed, before it runs anything', async (t) => {
+  const { directory } = prepare(t, { hangs: sh('exec sleep 60'), works: sh('echo done') })
+  const start = async (variables: Readonly<Record<string, string>>) => {
+    const child = spawn(join(directory, 'hangs'), { env: { ...PATH, ...variables } })
+    t.teardown(() => child.kill('SIGKILL'))
+    await once(child, 'spawn')
+    return child
+  }
+  const [orphan, other] = await Promise.all([start({ OF: 'this' }), start({ OF: 'another' })])
+  const ended = once(orphan, 'exit')
+  const isOrphan = (variables: readonly string[]) => variables.includes('OF=this')
+  const exec = createDelegateExec({ stderr: () => undefined, isOrphan })
+  const { stdout } = await exec.run({ file: join(directory, 'works'), stdin: '', environment: PATH })
+  t.equal(stdout, 'done\n')
+  t.strictSame(await ended, [null, 'SIGKILL'])
+  t.strictSame([other.exitCode, other.signalCode], [null, null], 'and nothing else')
 })
 
 test('delegate exec passes all of a long stderr on and keeps its beginning', async (t) => {

@@ -1,6 +1,7 @@
 // Runs other people's plugins; the only user of node:child_process in the product.
 
-import { stat } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { DelegateCall, DelegateExec, DelegateExit } from './delegate.ts'
@@ -11,6 +12,8 @@ export interface DelegateExecOptions {
   readonly stderr: (chunk: Uint8Array) => void
   /** Aborted when nobody waits for the call any more: a delegate that still runs then is killed. */
   readonly abandoned?: AbortSignal
+  /** Tells by their variables (`NAME=value`) those that somebody started who was killed: they end before any is run. */
+  readonly isOrphan?: ((variables: readonly string[]) => boolean) | undefined
   /** Variables besides the call's. */
   readonly environment?: Readonly<Record<string, string>>
   /** How long output is waited for that a child of the delegate's holds open, once the delegate itself has ended. */
@@ -35,7 +38,48 @@ const MAX_STDOUT_BYTES = 8 * 1024 * 1024
 const MAX_STDERR_BYTES = 64 * 1024
 
 export function createDelegateExec(options: DelegateExecOptions): DelegateExec {
-  return { find: findPlugin, run: (call) => runWhenNotBusy(call, options) }
+  const { isOrphan } = options
+  return {
+    find: findPlugin,
+    run: async (call) => {
+      if (isOrphan !== undefined) await endOrphans(isOrphan)
+      return runWhenNotBusy(call, options)
+    },
+  }
+}
+
+/** Long enough for any process that is killed, but one that waits for a disk which is gone. */
+const END_TIMEOUT_MS = 5000
+const END_RETRY_MS = 5
+
+/** Nobody but its parent is told when a process ends. */
+async function endOrphans(isOrphan: (variables: readonly string[]) => boolean): Promise<void> {
+  const deadline = AbortSignal.timeout(END_TIMEOUT_MS)
+  for (;;) {
+    const orphans = (await readdir('/proc')).filter(
+      (name) => /^\d+$/.test(name) && isOrphan(variablesOf(name)),
+    )
+    if (orphans.length === 0 || deadline.aborted) return
+    for (const pid of orphans) kill(Number(pid))
+    await delay(END_RETRY_MS)
+  }
+}
+
+/** @returns none of a process that is gone, or that only waits to be reaped */
+function variablesOf(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0')
+  } catch {
+    return []
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It ended meanwhile.
+  }
 }
 
 /**
@@ -110,7 +154,7 @@ async function run(call: DelegateCall, options: DelegateExecOptions): Promise<De
   })
   child.on('close', (status, signal) => {
     patience?.removeEventListener('abort', giveUp)
-    if (patience?.aborted) reject(new Error('killed, since the caller is gone'))
+    if (patience?.aborted) reject(new Error('killed, since nobody waits for it any more'))
     else if (stdout.overflown) reject(new Error(`printed more than ${MAX_STDOUT_BYTES} bytes`))
     else resolve({ status, signal, stdout: stdout.text(), stderr: stderr.text() })
   })

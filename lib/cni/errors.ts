@@ -50,7 +50,7 @@ const MAX_CAUSES = 32
  */
 export function toCniError(thrown: unknown): CniError {
   if (thrown instanceof CniError && (thrown.details !== '' || thrown.cause === undefined)) return thrown
-  const chain = causeChain(thrown)
+  const chain = causesOf(thrown)
   const code = chain.find((error) => error instanceof CniError)?.code ?? CNI_CODE.internal
   const message = messageOf(thrown) || 'unknown error'
   return new CniError(code, message, { details: describeCauses(chain, message), cause: thrown })
@@ -68,7 +68,7 @@ export function printJson(value: object): string {
 }
 
 /** Outermost first; the errors of an AggregateError follow it in their order. */
-function causeChain(thrown: unknown): unknown[] {
+export function causesOf(thrown: unknown): unknown[] {
   const chain: unknown[] = []
   const queue = [thrown]
   while (queue.length > 0 && chain.length < MAX_CAUSES) {

@@ -26,6 +26,8 @@ export interface Outcome {
   readonly exitStatus: number
   readonly stdout: string
   readonly stderr: string
+  /** What was thrown, when the verb failed: for who may have the call made by another. */
+  readonly thrown?: unknown
 }
 
 export interface About {
@@ -60,7 +62,7 @@ export async function invoke<P>(
     return success(await runCommand({ plugin, ports, invocation }, answer))
   } catch (thrown) {
     const stdout = encodeError(toCniError(thrown), answer.version)
-    return { exitStatus: 1, stdout, stderr: '' }
+    return { exitStatus: 1, stdout, stderr: '', thrown }
   }
 }
 

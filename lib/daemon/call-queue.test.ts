@@ -9,8 +9,8 @@ class Calls {
   readonly events: string[] = []
   readonly #ends = new Map<string, PromiseWithResolvers<string>>()
 
-  constructor(limit: number) {
-    this.queue = new CallQueue({ limit })
+  constructor(limit: number, most?: number) {
+    this.queue = new CallQueue({ limit, ...(most && { most }) })
   }
 
   run(name: string, key: string | undefined): Promise<string> {
@@ -51,6 +51,30 @@ test('CallQueue runs the calls of one key one after the other, and others beside
   t.ok(calls.events.indexOf('end a2') < calls.events.indexOf('begin a3'), 'a3 after a2')
   await turns(1)
   t.strictSame(calls.queue.state, { running: 0, waiting: 0 })
+})
+
+test('CallQueue gives the place of a call that waits for another program to the next, up to a limit', async (t) => {
+  const calls = new Calls(1, 2)
+  const results = ['a', 'b', 'c'].map((name) => calls.run(name, undefined))
+  await turns(2)
+  t.strictSame(calls.events, ['begin a'])
+  const back = Promise.withResolvers<void>()
+  const away = calls.queue.whileAway(() => back.promise)
+  await turns(4)
+  t.strictSame(calls.events, ['begin a', 'begin b'])
+  const alsoAway = calls.queue.whileAway(() => back.promise)
+  await turns(4)
+  t.strictSame(calls.events, ['begin a', 'begin b'], 'two at most')
+  back.resolve()
+  await Promise.all([away, alsoAway])
+  calls.end('a')
+  await turns(4)
+  t.strictSame(calls.events.slice(2), ['end a'], 'b runs, and is not away')
+  calls.end('b')
+  await turns(4)
+  t.strictSame(calls.events.slice(3), ['end b', 'begin c'])
+  calls.end('c')
+  await Promise.all(results)
 })
 
 test('CallQueue tells when nothing runs or waits', async (t) => {

@@ -19,8 +19,10 @@ export interface QueueState {
 const HAS_OTHER_CPU = availableParallelism() > 1
 
 export interface QueueOptions {
-  /** How many run at a time. */
+  /** How many run at a time, but for those that only wait for another program. */
   readonly limit?: number
+  /** How many run at a time, with these. */
+  readonly most?: number
   /** How many have the relay. With fewer, each would take longer, and none would gain by that. */
   readonly several?: number
   /** Messages that are enough for the relay. With two, a third of two CPUs was idle (docs/adr/0026-one-datagram.md). */
@@ -40,6 +42,7 @@ interface Waiting extends Queued {
 export class CallQueue {
   readonly relay = new Relay({ isWanted: () => this.#areSeveral, onAnswered: () => this.#schedule() })
   readonly #limit: number
+  readonly #most: number
   readonly #several: number
   readonly #enough: number
   readonly #waiting: Waiting[] = []
@@ -50,11 +53,14 @@ export class CallQueue {
   #attaching = 0
   /** Of those that run. */
   #attachingNow = 0
+  /** Of those that run: they wait for another program. */
+  #away = 0
   #isScheduled = false
   #idle: PromiseWithResolvers<void> | undefined
 
-  constructor({ limit = 64, several = 3, enough = 8 }: QueueOptions = {}) {
+  constructor({ limit = 64, most = 256, several = 3, enough = 8 }: QueueOptions = {}) {
     this.#limit = limit
+    this.#most = most
     this.#several = several
     this.#enough = enough
   }
@@ -78,12 +84,27 @@ export class CallQueue {
     return promise
   }
 
+  /** For a call that runs: what it waits for is another program, and others have its place meanwhile. */
+  async whileAway<T>(work: () => Promise<T>): Promise<T> {
+    this.#away++
+    this.#schedule()
+    try {
+      return await work()
+    } finally {
+      this.#away--
+    }
+  }
+
+  get #isFull(): boolean {
+    return this.#running - this.#away >= this.#limit || this.#running >= this.#most
+  }
+
   get #areSeveral(): boolean {
     return HAS_OTHER_CPU && this.#attaching >= this.#several
   }
 
   #schedule(): void {
-    if (this.#isScheduled || this.#running >= this.#limit || this.#findNext() < 0) return
+    if (this.#isScheduled || this.#isFull || this.#findNext() < 0) return
     this.#isScheduled = true
     setImmediate(() => {
       this.#isScheduled = false

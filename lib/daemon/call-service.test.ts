@@ -1,4 +1,5 @@
-import { chmodSync, existsSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Test, test } from 'tap'
@@ -10,7 +11,9 @@ import { SPEC_VERSIONS } from '../cni/versions.ts'
 import { CallLocks } from '../host/call-lock.ts'
 import type { Ports } from '../host/ports.ts'
 import { loadNative } from '../native/native.ts'
+import { StoreError } from '../state/store-error.ts'
 import { makeScene } from '../testing/scene.ts'
+import { CallQueue } from './call-queue.ts'
 import { CallService, NO_DAEMON } from './call-service.ts'
 import { LoopStretches } from './loop-stretches.ts'
 import { CallMetrics } from './metrics.ts'
@@ -29,9 +32,10 @@ const FILES: Readonly<Record<string, string>> = {
 const PLACES = ['1:1', '1:2', '1:3', '4:1']
 const HERE = clientOf(new AbortController().signal)
 
-function clientOf(gone: AbortSignal): Client {
+function clientOf(gone: AbortSignal, pid = 0): Client {
   return {
     gone,
+    pid,
     get isGone() {
       return gone.aborted
     },
@@ -74,7 +78,13 @@ class TestPlugin implements Plugin<Ports> {
   }
 }
 
-function start(t: Test) {
+interface Setting {
+  /** Beside FILES. */
+  readonly files?: Readonly<Record<string, string>>
+  readonly queue?: CallQueue
+}
+
+function start(t: Test, { files = {}, queue }: Setting = {}) {
   const plugin = new TestPlugin()
   const path = join(t.testdir(), 'calls.lock')
   const { lockByte } = loadNative()
@@ -98,7 +108,8 @@ function start(t: Test) {
     metrics,
     stretches,
     netns: NETNS,
-    identify: (path) => FILES[path] ?? '-',
+    identify: (path) => ({ ...FILES, ...files })[path] ?? '-',
+    queue,
     stateDir: '/run/podwire',
     version: '1.2.3',
     serveHttp: () => undefined,
@@ -339,6 +350,62 @@ test('what delegates write to stderr goes to the caller, and they are told to as
   t.equal((await delegate('loud')).stderr.length, 1 << 20, 'no more than there is room for')
 })
 
+test('calls that wait for a delegate hold up no others', async (t) => {
+  const { plugin, service } = start(t, { queue: new CallQueue({ limit: 1 }) })
+  const file = join(t.testdir({ waits: '#!/bin/sh\nread line <"$0.go"\n' }), 'waits')
+  chmodSync(file, 0o755)
+  execFileSync('mkfifo', [`${file}.go`])
+  const first = service.answer(callOf('ADD'), HERE)
+  await turns(3)
+  const { ports, request, resolve } = plugin.last
+  const delegate = ports.delegates.exec.run({ file, stdin: '', environment: request.environment })
+  const second = service.answer(callOf('ADD', { CNI_CONTAINERID: 'pod-2' }), HERE)
+  while (plugin.events.length < 2) await nextTurn()
+  plugin.last.resolve({})
+  t.match(await second, { exitStatus: 0 })
+  writeFileSync(`${file}.go`, '\n')
+  await delegate
+  resolve({})
+  t.match(await first, { exitStatus: 0 })
+})
+
+test('a store of a newer Podwire is left to the caller, beside whom that may lie', async (t) => {
+  const { plugin, service, metrics } = start(t)
+  const answer = service.answer(callOf('ADD'), HERE)
+  await turns(3)
+  const why = 'its schema has version 3, ours 2'
+  const cause = new StoreError('ENEWER', { operation: 'open', path: '/x', why, remedy: '' })
+  plugin.last.reject(new CniError(999, 'lease', { cause }))
+  t.match(await answer, { refusal: why })
+  t.match(metrics.refusals, { [cause.message]: 1 })
+  t.strictSame(metrics.calls, [])
+})
+
+test('leases in a directory that is another for the caller are left to it', async (t) => {
+  const mounts = { '/proc/7/ns/mnt': '9:7', '/proc/8/ns/mnt': '9:1', '/proc/self/ns/mnt': '9:1' }
+  const files = { '/data': '1:8', '/proc/7/root/data': '1:9', '/proc/7/root/run': '1:2', ...mounts }
+  const { plugin, service } = start(t, { files })
+  for (const { pid, dataDir, isOther } of [
+    { pid: 7, dataDir: '/data', isOther: true },
+    { pid: 7, dataDir: '/data/not/there/yet', isOther: true },
+    { pid: 7, dataDir: '/run/not/there/yet', isOther: false },
+    { pid: 8, dataDir: '/data', isOther: false },
+    { pid: 0, dataDir: '/data', isOther: false },
+  ]) {
+    const answer = service.answer(callOf('ADD'), clientOf(new AbortController().signal, pid))
+    await turns(3)
+    const { ports, reject } = plugin.last
+    try {
+      ports.leases(dataDir)
+    } catch (error) {
+      reject(error as Error)
+    }
+    const name = `${dataDir} of process ${pid}`
+    if (isOther) t.strictSame(await answer, { refusal: `${dataDir} is something else to the caller` }, name)
+    else t.match(await answer, { exitStatus: 1, stdout: /the leases of these tests/ }, name)
+  }
+})
+
 test('a delegate that does not end is killed when its caller has gone, and holds up nobody', async (t) => {
   const { plugin, service } = start(t)
   const file = join(t.testdir({ endless: '#!/bin/sh\n: >"$0.runs"; exec sleep 1000\n' }), 'endless')
@@ -351,7 +418,7 @@ test('a delegate that does not end is killed when its caller has gone, and holds
   delegate.catch(reject)
   while (!existsSync(`${file}.runs`)) await nextTurn()
   leaving.abort()
-  t.match(await answer, { exitStatus: 1, stdout: /the caller is gone/ })
+  t.match(await answer, { exitStatus: 1, stdout: /nobody waits for it any more/ })
   t.match(await service.answer(callOf('DEL'), HERE), { exitStatus: 0 }, 'the next call of its attachment')
 })
 

@@ -2,6 +2,9 @@
 // What this process cannot do in the caller's place, it leaves to the caller.
 
 import type { Socket } from 'node:net'
+import { dirname } from 'node:path'
+import type { DelegateExec } from '../cni/delegate.ts'
+import { causesOf } from '../cni/errors.ts'
 import { lazyDelegateExec } from '../cni/lazy-delegate-exec.ts'
 import type { Plugin } from '../cni/plugin.ts'
 import { invoke } from '../cni/skel.ts'
@@ -9,6 +12,7 @@ import { type CallKey, type CallLocks, callKey } from '../host/call-lock.ts'
 import type { Ports } from '../host/ports.ts'
 import { stateDirOf } from '../host/state-dir.ts'
 import { callFields, type LogFields, lazyChild } from '../log/log.ts'
+import { StoreError } from '../state/store-error.ts'
 import { CallQueue, type QueueState } from './call-queue.ts'
 import { CallWatch } from './call-watch.ts'
 import { type LoopStretches, roundMs } from './loop-stretches.ts'
@@ -129,6 +133,19 @@ export class CallService implements Service {
       : undefined
   }
 
+  /** Of a caller in another mount namespace: whether something is mounted for one of both on the way to the directory. */
+  #isOtherTo({ pid }: Client, directory: string): boolean {
+    const { identify } = this.#options
+    const mounts = identify(`/proc/${pid}/ns/mnt`)
+    if (mounts === NOTHING || mounts === identify('/proc/self/ns/mnt')) return false
+    for (let path = directory; ; path = dirname(path)) {
+      const own = identify(path)
+      if (own !== identify(`/proc/${pid}/root${path}`)) return true
+      // What is not there yet will be made below what is.
+      if (own !== NOTHING || path === dirname(path)) return false
+    }
+  }
+
   #refuse(call: Call, [reason, why]: Obstacle): Answer {
     this.#options.metrics.countRefusal(reason, why)
     this.#options.ports.log.info({ ...fieldsOf(call), why }, 'left to the caller')
@@ -154,14 +171,19 @@ export class CallService implements Service {
     const { environment } = call
     const log = lazyChild(ports.log, () => fieldsOf(call))
     const stderr = new Beginning(MAX_STDERR_BYTES)
-    const exec = lazyDelegateExec({
+    const delegates = lazyDelegateExec({
       stderr: (chunk) => stderr.add(chunk),
       environment: { [NO_DAEMON]: '1' },
       get abandoned() {
         return client.gone
       },
     })
+    const exec: DelegateExec = {
+      find: (...args) => delegates.find(...args),
+      run: (delegate) => this.#queue.whileAway(() => delegates.run(delegate)),
+    }
     const leases = (dataDir: string) => {
+      if (this.#isOtherTo(client, dataDir)) throw new OtherFiles(dataDir)
       const store = ports.leases(dataDir)
       onLeases?.(dataDir)
       return store
@@ -176,7 +198,12 @@ export class CallService implements Service {
       watch.add(STEP.parse, performance.now() - beganAt)
       return watched
     }
-    const outcome = await invoke(plugin, afterParsing, invocation, { version, name: call.plugin })
+    const { thrown, ...outcome } = await invoke(plugin, afterParsing, invocation, {
+      version,
+      name: call.plugin,
+    })
+    const obstacle = obstacleIn(thrown)
+    if (obstacle !== undefined) return this.#refuse(call, obstacle)
     const totalMs = performance.now() - beganAt
     watch.finish(totalMs)
     onSteps?.({
@@ -203,6 +230,25 @@ function fieldsOf({ plugin, environment }: Call): LogFields {
 
 /** Why the caller must make the call itself: in a word, and for people. */
 type Obstacle = readonly [reason: FallbackReason, why: string]
+
+/** Thrown where it is known, in the middle of a call: what was done by then is undone. */
+class OtherFiles extends Error {
+  readonly obstacle: Obstacle
+
+  constructor(path: string) {
+    super(`${path} is something else to the caller`)
+    this.obstacle = ['other_files', this.message]
+  }
+}
+
+/** What stopped a call that the caller can make itself: the executable beside the shim may be newer than this process. */
+function obstacleIn(thrown: unknown): Obstacle | undefined {
+  for (const cause of causesOf(thrown)) {
+    if (cause instanceof OtherFiles) return cause.obstacle
+    if (cause instanceof StoreError && cause.code === 'ENEWER') return ['newer_store', cause.message]
+  }
+  return undefined
+}
 
 interface Running {
   readonly watch: CallWatch

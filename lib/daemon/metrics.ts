@@ -47,6 +47,7 @@ export type FallbackReason =
   | 'other_network'
   | 'other_files'
   | 'other_state'
+  | 'newer_store'
   | 'own_log'
   | 'relative_path'
   | 'locked'

@@ -33,6 +33,8 @@ export interface Client {
   readonly isGone: boolean
   /** Aborted when it is gone. */
   readonly gone: AbortSignal
+  /** Its process; 0 when that cannot be seen from here. */
+  readonly pid: number
 }
 
 export interface Service {
@@ -59,7 +61,7 @@ export interface ServerOptions {
 }
 
 /** What is done with a connection (native/clients.c). */
-type ClientCall = 'isClientGone' | 'tellClient' | 'endClient' | 'dropClient' | 'takeClient'
+type ClientCall = 'isClientGone' | 'clientPid' | 'tellClient' | 'endClient' | 'dropClient' | 'takeClient'
 
 export class DaemonError extends Error {
   readonly code: 'ERUNNING' | 'EPATH' | 'EADDRESS'
@@ -172,6 +174,7 @@ export class DaemonServer {
     const isFull = this.clients - this.#turnedAway.size >= maxClients
     const session = new Session({
       isGone: () => native.isClientGone(id),
+      pid: () => native.clientPid(id),
       say: (bytes) => native.tellClient(id, bytes),
       end: (bytes, hasHeardAll) => {
         if (native.endClient(id, bytes, hasHeardAll)) this.#forget(id)
@@ -262,6 +265,7 @@ const GONE = new Error('the client is gone')
 interface Connection {
   /** The other end is closed; an event tells so later. */
   isGone(): boolean
+  pid(): number
   say(bytes: Uint8Array): void
   /** The last that is said. @param hasHeardAll  as for `endClient` */
   end(bytes: Uint8Array, hasHeardAll: boolean): void
@@ -286,6 +290,10 @@ class Session implements Client {
 
   get isGone(): boolean {
     return this.#state === 'gone' || (this.#state === 'served' && this.#connection.isGone())
+  }
+
+  get pid(): number {
+    return this.#state === 'gone' ? 0 : this.#connection.pid()
   }
 
   get gone(): AbortSignal {

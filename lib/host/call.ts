@@ -4,6 +4,7 @@
 // The shim names each call, in a variable of the environment that it passes on either way. An attachment's record has
 // the name of the call that made it: so a second try knows its own leavings from a live pod that is added twice.
 
+import type { Environment } from '../cni/environment.ts'
 import type { Request } from '../cni/request.ts'
 import type { Attachment } from '../state/attachments.ts'
 
@@ -20,6 +21,20 @@ export function callOf({ environment }: Request): Pick<Attachment, 'callId'> {
 /** Whether it is the second try of a call. */
 export function isRetry({ environment }: Request): boolean {
   return Boolean(environment[CALL] && environment[RETRY])
+}
+
+/**
+ * Tells the processes that the first try of a call has started, by their variables: a delegate of the daemon's goes on when
+ * the daemon is killed, and would do its work beside, or after, that of the second try.
+ *
+ * @returns undefined when this is no second try
+ */
+export function startedByFirstTry({
+  [CALL]: call,
+  [RETRY]: retry,
+}: Environment): ((variables: readonly string[]) => boolean) | undefined {
+  if (!call || !retry) return undefined
+  return (variables) => variables.includes(`${CALL}=${call}`) && !variables.includes(`${RETRY}=${retry}`)
 }
 
 /** Whether it is the second try of the call that made this. */

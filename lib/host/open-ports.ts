@@ -15,6 +15,7 @@ import type { Netns } from '../netns/netns.ts'
 import type { AttachmentStore } from '../state/attachments.ts'
 import { SqliteAttachmentStore } from '../state/attachments-sqlite.ts'
 import { bootId } from '../state/boot.ts'
+import { startedByFirstTry } from './call.ts'
 import { callKey, LOCKS_FILE, lockCall } from './call-lock.ts'
 import { systemClock } from './clock.ts'
 import { systemFiles } from './files.ts'
@@ -76,7 +77,10 @@ export function openPorts(options: HostOptions): Ports {
     leases: openLeases,
     delegates: {
       inProcess: (type, path) => findOwnPlugin({ type, path, executable, findPlugin }),
-      exec: lazyDelegateExec({ stderr: (chunk) => writeSync(2, chunk) }),
+      exec: lazyDelegateExec({
+        stderr: (chunk) => writeSync(2, chunk),
+        isOrphan: startedByFirstTry(environment),
+      }),
     },
     files: systemFiles,
     setMacs: new SetMacs(),

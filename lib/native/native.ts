@@ -79,6 +79,8 @@ export interface Native {
   ): () => void
   /** Whether it has closed its end; that is told as an event only in a turn of the event loop. */
   isClientGone(client: number): boolean
+  /** The process that has connected (SO_PEERCRED); 0 when it is in a namespace of processes that cannot be seen from here. */
+  clientPid(client: number): number
   /** Sends a few bytes; a client that reads nothing gets none. */
   tellClient(client: number, bytes: Uint8Array): void
   /**
