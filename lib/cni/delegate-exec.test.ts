@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, closeSync, mkdirSync, openSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -121,6 +121,23 @@ test('delegate exec ends what somebody started who was killed, before it runs an
   t.equal(stdout, 'done\n')
   t.strictSame(await ended, [null, 'SIGKILL'])
   t.strictSame([other.exitCode, other.signalCode], [null, null], 'and nothing else')
+})
+
+const WITHOUT_DESCRIPTORS = `
+import { openSync } from 'node:fs'
+import { createDelegateExec } from ${JSON.stringify(join(import.meta.dirname, 'delegate-exec.ts'))}
+const exec = createDelegateExec({ stderr: () => undefined })
+const run = () => exec.run({ file: '/bin/true', stdin: '', environment: {} })
+await run()
+try {
+  for (;;) openSync('/dev/null')
+} catch {}
+await run().catch(({ message }) => console.log(message))`
+
+test('delegate exec says so when there are no descriptors left for a child', async (t) => {
+  const words = [process.execPath, '--input-type=module', '--eval', WITHOUT_DESCRIPTORS]
+  const said = execFileSync('sh', ['-c', 'ulimit -n 64; exec "$@"', 'sh', ...words], { encoding: 'utf8' })
+  t.equal(said, 'run delegate "/bin/true": EMFILE\n')
 })
 
 test('delegate exec passes all of a long stderr on and keeps its beginning', async (t) => {

@@ -1,5 +1,6 @@
 // Runs other people's plugins; the only user of node:child_process in the product.
 
+import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -130,11 +131,13 @@ async function run(call: DelegateCall, options: DelegateExecOptions): Promise<De
   const { spawn } = await import('node:child_process')
   const env = { ...call.environment, ...options.environment }
   const child = spawn(call.file, [], { env, stdio: ['pipe', 'pipe', 'pipe'] })
+  const { promise, resolve, reject } = Promise.withResolvers<DelegateExit>()
+  child.on('error', reject)
+  if (!hasPipes(child)) return promise
   const { abandoned, drainTimeoutMs = DRAIN_TIMEOUT_MS } = options
   const patience = abandoned?.aborted ? AbortSignal.timeout(CLEANUP_MS) : abandoned
   const giveUp = () => child.kill('SIGKILL')
   patience?.addEventListener('abort', giveUp)
-  const { promise, resolve, reject } = Promise.withResolvers<DelegateExit>()
   const stdout = new Capture(MAX_STDOUT_BYTES)
   const stderr = new Capture(MAX_STDERR_BYTES)
   child.stdout.on('data', (chunk: Buffer) => {
@@ -144,7 +147,6 @@ async function run(call: DelegateCall, options: DelegateExecOptions): Promise<De
     stderr.add(chunk)
     options.stderr(chunk)
   })
-  child.on('error', reject)
   child.on('exit', () => {
     // It may have started others, which hold its ends of the pipes for as long as they like. What it printed itself is
     // in the pipes by now: the event loop reads it before it comes to setImmediate.
@@ -162,6 +164,11 @@ async function run(call: DelegateCall, options: DelegateExecOptions): Promise<De
   child.stdin.on('error', () => {})
   child.stdin.end(call.stdin)
   return promise
+}
+
+/** None are made where there is no descriptor left for them (EMFILE): an error event follows. */
+function hasPipes(child: Partial<ChildProcessWithoutNullStreams>): boolean {
+  return child.stdout !== undefined
 }
 
 /** The first bytes of a stream. */

@@ -3,12 +3,41 @@
 import type { Conntrack } from '../conntrack/conntrack.ts'
 import type { Nft } from '../nftables/nft.ts'
 
+/** What could not be opened is tried anew by who asks next. */
+class Opening<T extends { close(): void }> {
+  readonly #open: () => Promise<T>
+  #opened: Promise<T> | undefined
+
+  constructor(open: () => Promise<T>) {
+    this.#open = open
+  }
+
+  /** Undefined when nobody has asked. */
+  get now(): Promise<T> | undefined {
+    return this.#opened
+  }
+
+  get(): Promise<T> {
+    this.#opened ??= this.#open().catch((error: unknown) => {
+      this.#opened = undefined
+      throw error
+    })
+    return this.#opened
+  }
+
+  close(): void {
+    this.#opened?.then(
+      (opened) => opened.close(),
+      () => undefined,
+    )
+  }
+}
+
 export class LazyNft implements Nft {
-  readonly #open: () => Promise<Nft>
-  #nft: Promise<Nft> | undefined
+  readonly #opening: Opening<Nft>
 
   constructor(open: () => Promise<Nft>) {
-    this.#open = open
+    this.#opening = new Opening(open)
   }
 
   apply: Nft['apply'] = async (transaction) => (await this.#opened()).apply(transaction)
@@ -23,33 +52,30 @@ export class LazyNft implements Nft {
   findElement: Nft['findElement'] = async (set, key) => (await this.#opened()).findElement(set, key)
 
   close(): void {
-    void this.#nft?.then((nft) => nft.close())
+    this.#opening.close()
   }
 
   #opened(): Promise<Nft> {
-    this.#nft ??= this.#open()
-    return this.#nft
+    return this.#opening.get()
   }
 }
 
 export class LazyConntrack implements Conntrack {
-  readonly #open: () => Promise<Conntrack>
-  #conntrack: Promise<Conntrack> | undefined
+  readonly #opening: Opening<Conntrack>
 
   constructor(open: () => Promise<Conntrack>) {
-    this.#open = open
+    this.#opening = new Opening(open)
   }
 
   flush: Conntrack['flush'] = async (addresses, size) => (await this.#opened()).flush(addresses, size)
   flushPorts: Conntrack['flushPorts'] = async (...which) => (await this.#opened()).flushPorts(...which)
-  settle: Conntrack['settle'] = async (addresses) => (await this.#conntrack)?.settle(addresses)
+  settle: Conntrack['settle'] = async (addresses) => (await this.#opening.now)?.settle(addresses)
 
   close(): void {
-    void this.#conntrack?.then((conntrack) => conntrack.close())
+    this.#opening.close()
   }
 
   #opened(): Promise<Conntrack> {
-    this.#conntrack ??= this.#open()
-    return this.#conntrack
+    return this.#opening.get()
   }
 }

@@ -78,7 +78,7 @@ export function openPorts(options: HostOptions): Ports {
     delegates: {
       inProcess: (type, path) => findOwnPlugin({ type, path, executable, findPlugin }),
       exec: lazyDelegateExec({
-        stderr: (chunk) => writeSync(2, chunk),
+        stderr: writeToStderr,
         isOrphan: startedByFirstTry(environment),
       }),
     },
@@ -141,8 +141,19 @@ function traceToLog(log: Log): Trace | undefined {
   return log.isDebug ? (line) => log.debug({ netlink: line }, 'netlink') : undefined
 }
 
-const traceToStderr: Trace = (line) => {
-  writeSync(2, `${line}\n`)
+const traceToStderr: Trace = (line) => writeToStderr(Buffer.from(`${line}\n`))
+
+/** Nobody who reads it, or who reads it too late, is no reason to fail. */
+function writeToStderr(bytes: Uint8Array): void {
+  try {
+    writeSync(2, bytes)
+  } catch (error) {
+    if (!['EPIPE', 'EAGAIN'].includes(codeOf(error))) throw error
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
 }
 
 function once<T>(make: () => T): (() => T) & { isMade(): boolean } {

@@ -31,11 +31,16 @@ export function openSocket(protocol: number, { groups = [], only }: SocketOption
     messagePeeking: false,
     msgBufferSize: RECEIVE_BUFFER_BYTES,
   } as never) // its type demands buffer sizes that its code treats as optional
-  const native = loadNative()
-  const fd = native.configureNetlink(protocol, socket.address().port)
-  if (only !== undefined) native.filterMessages(fd, only.type, only.family)
-  for (const group of groups) socket.addMembership(group)
-  return new Socket(socket, fd, native)
+  try {
+    const native = loadNative()
+    const fd = native.configureNetlink(protocol, socket.address().port)
+    if (only !== undefined) native.filterMessages(fd, only.type, only.family)
+    for (const group of groups) socket.addMembership(group)
+    return new Socket(socket, fd, native)
+  } catch (error) {
+    socket.close()
+    throw error
+  }
 }
 
 /**

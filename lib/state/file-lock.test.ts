@@ -1,4 +1,13 @@
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
@@ -41,6 +50,18 @@ test('FileLock names the holder when the time is up', async (t) => {
       `^lock "${path}": ELOCKED: held by process ${process.pid} \\(.+\\) for more than 1 ms$`,
     ),
   } as unknown as StoreError)
+})
+
+test('FileLock that cannot move to a new file leaves those of others alone', async (t) => {
+  const path = lockPath(t)
+  const lock = FileLock.open(path, flock)
+  rmSync(path)
+  chmodSync(join(path, '..'), 0o777)
+  t.throws(() => lock.acquire(0), { code: 'EUNSAFE' })
+  const other = openSync('/dev/null', 'r')
+  t.teardown(() => closeSync(other))
+  t.throws(() => lock.acquire(0), { code: 'EUNSAFE' })
+  t.ok(fstatSync(other).isCharacterDevice(), 'it is still open')
 })
 
 test('FileLock moves to the new file when the old one was removed', async (t) => {

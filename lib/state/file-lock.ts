@@ -77,8 +77,9 @@ export class FileLock {
     while (this.#flock(this.#fd, operation, timeoutMs)) {
       if (this.#isInPlace()) return true
       // Somebody removed the file: others lock a new one by now, and locks of the old one mean nothing.
-      this.close()
-      this.#fd = openOwnFile(this.path)
+      const fd = openOwnFile(this.path)
+      this.close() // last: a number that is closed may be another file's soon
+      this.#fd = fd
     }
     return false
   }
