@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -205,7 +206,26 @@ static void free_server(uv_handle_t *handle)
 	leave_server((struct server *)handle);
 }
 
-/* stop(): hears no new clients, and removes the socket's file. */
+/* Not by uv_pipe_bind, with which libuv would remove at the end whatever lies at the path by then. @returns -errno */
+static int bind_socket(const char *path, size_t length, int *fd)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int err;
+
+	if (length >= sizeof address.sun_path)
+		return -ENAMETOOLONG;
+	memcpy(address.sun_path, path, length);
+	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (*fd < 0)
+		return -errno;
+	if (!bind(*fd, (struct sockaddr *)&address, sizeof address))
+		return 0;
+	err = -errno;
+	close(*fd);
+	return err;
+}
+
+/* stop(): hears no new clients. The socket's file stays. */
 static napi_value stop_server(napi_env env, napi_callback_info info)
 {
 	void *server;
@@ -225,7 +245,7 @@ napi_value addon_serve(napi_env env, napi_callback_info info)
 	uv_loop_t *loop;
 	napi_valuetype type;
 	char *path;
-	int err;
+	int err, fd;
 
 	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
 	if (argc < 3 || napi_get_value_int32(env, argv[1], &backlog) != napi_ok ||
@@ -248,7 +268,8 @@ napi_value addon_serve(napi_env env, napi_callback_info info)
 	napi_async_init(env, NULL, name, &server->context);
 	napi_get_uv_event_loop(env, &loop);
 	uv_pipe_init(loop, &server->pipe, 0);
-	err = uv_pipe_bind2(&server->pipe, path, length, UV_PIPE_NO_TRUNCATE);
+	err = bind_socket(path, length, &fd);
+	err = err ? err : uv_pipe_open(&server->pipe, fd);
 	err = err ? err : uv_listen((uv_stream_t *)&server->pipe, backlog, on_connection);
 	free(path);
 	if (err) {

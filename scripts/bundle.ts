@@ -23,7 +23,10 @@ const netlinkBinding: Plugin = {
   setup({ onResolve, onLoad }) {
     onResolve({ filter: /^node-gyp-build$/ }, ({ path }) => ({ path, namespace: 'netlink-binding' }))
     onLoad({ filter: /.*/, namespace: 'netlink-binding' }, () => ({
-      contents: `module.exports = () => require('./lib/native/native.ts').loadNetlinkBinding()`,
+      // Loaded with the first socket: many a command opens none, and who cannot load it (who is not root) may still ask for help.
+      contents: `module.exports = () => ({
+        get NativeNetlink() { return require('./lib/native/native.ts').loadNetlinkBinding().NativeNetlink },
+      })`,
       resolveDir: process.cwd(),
     }))
   },

@@ -1,9 +1,11 @@
 // `podwire daemon`: serves the calls of the shim until it is told to stop (SIGTERM, SIGINT).
 
+import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Plugin } from '../../lib/cni/plugin.ts'
 import { CallQueue } from '../../lib/daemon/call-queue.ts'
 import { Daemon } from '../../lib/daemon/daemon.ts'
+import { limitsFor, readOpenFilesLimit } from '../../lib/daemon/limits.ts'
 import type { MetricsAddress } from '../../lib/daemon/metrics-port.ts'
 import type { Recovery } from '../../lib/daemon/recover.ts'
 import { StepLog } from '../../lib/daemon/step-log.ts'
@@ -60,7 +62,8 @@ export async function runDaemon(command: DaemonCommand): Promise<void> {
   const unprivileged = raisePriority()
   if (unprivileged !== undefined)
     log.info({ error: String(unprivileged) }, 'priority not raised: calls may wait for a CPU')
-  const queue = new CallQueue()
+  const limits = limitsFor(readOpenFilesLimit(readFileSync('/proc/self/limits', 'utf8')))
+  const queue = new CallQueue({ most: limits.calls })
   const { relay } = queue
   const ports = openPorts({ environment, executable, findPlugin, log, background, relay })
   const stateDir = stateDirOf(environment)
@@ -76,6 +79,7 @@ export async function runDaemon(command: DaemonCommand): Promise<void> {
     path,
     listDataDirs: () => listDataDirs(ports),
     queue,
+    maxClients: limits.clients,
     metricsAddress,
     onSteps: steps?.note,
   })

@@ -87,9 +87,9 @@ interface Setting {
 function start(t: Test, { files = {}, queue }: Setting = {}) {
   const plugin = new TestPlugin()
   const path = join(t.testdir(), 'calls.lock')
-  const { lockByte } = loadNative()
-  const locks = CallLocks.open(path, lockByte)
-  const others = CallLocks.open(path, lockByte)
+  const native = loadNative()
+  const locks = CallLocks.open(path, native)
+  const others = CallLocks.open(path, native)
   const logged: string[] = []
   const log = {
     isDebug: false,
@@ -198,6 +198,14 @@ test('a call without a command tells about the plugin by the name that it was ca
     stdout: '',
     stderr: /^CNI test plugin v1\.2\.3\n/,
   })
+})
+
+test('VERSION is answered whatever the caller’s paths are', async (t) => {
+  const { service, metrics } = start(t)
+  const dummy = { CNI_NETNS: 'dummy', CNI_PATH: 'dummy', CNI_IFNAME: 'dummy' } // as libcni asks
+  const call = callOf('VERSION', dummy, { places: ['1:1', '1:2', '1:3', '4:2'] })
+  t.match(await service.answer(call, HERE), { exitStatus: 0, stdout: /"supportedVersions"/ })
+  t.strictSame(metrics.refusals, {})
 })
 
 test('what the daemon cannot do in its caller’s place is left to the caller', async (t) => {

@@ -117,6 +117,8 @@ export class CallService implements Service {
 
   #obstacle({ netns, places, environment }: Call): Obstacle | undefined {
     const { stateDir, identify } = this.#options
+    // libcni asks every plugin of every network, with "dummy" for all that names a path.
+    if (environment['CNI_COMMAND'] === 'VERSION') return undefined
     if (this.#isDraining && environment['CNI_COMMAND'] === 'ADD')
       return ['stopping', 'the daemon is stopping']
     if (netns !== this.#options.netns)

@@ -35,6 +35,8 @@ export interface DaemonOptions {
   readonly listDataDirs: () => readonly string[]
   /** Whose relay the ports have. */
   readonly queue?: CallQueue
+  /** Connections at a time. */
+  readonly maxClients?: number
   /** A port for the counters; else they are on the socket only. */
   readonly metricsAddress?: MetricsAddress | undefined
   /** Called after each call, with what it did step by step. */
@@ -65,11 +67,11 @@ export class Daemon {
   #isReady = false
 
   private constructor(options: DaemonOptions) {
-    const { ports, findPlugin, stateDir, version, queue, onSteps, socketPath: path } = options
+    const { ports, findPlugin, stateDir, version, queue, onSteps, maxClients, socketPath: path } = options
     const native = loadNative()
     this.#options = options
     this.#startedAtMs = ports.clock.nowMs()
-    this.#locks = CallLocks.open(`${stateDir}/${LOCKS_FILE}`, native.lockByte)
+    this.#locks = CallLocks.open(`${stateDir}/${LOCKS_FILE}`, native)
     this.#metrics = new CallMetrics(() => ports.clock.nowMs())
     this.#memory = new SpareMemory({ trim: native.trimMemory, countCalls: () => this.#metrics.served })
     this.#stretches = new LoopStretches(() => ports.clock.nowMs())
@@ -92,7 +94,13 @@ export class Daemon {
     })
     const areHeldUp = () => (queue?.relay.busyMs ?? 0) > PATIENCE_MS
     const onClient = () => this.#delay.watch()
-    this.#server = new DaemonServer(this.#service, { path, native, areHeldUp, onClient })
+    this.#server = new DaemonServer(this.#service, {
+      path,
+      native,
+      areHeldUp,
+      onClient,
+      ...(maxClients !== undefined && { maxClients }),
+    })
   }
 
   /** Resolves when calls are served. @throws DaemonError ERUNNING, StoreError */

@@ -1,3 +1,4 @@
+import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import type { Plugin } from '../cni/plugin.ts'
@@ -30,8 +31,8 @@ function attachment(containerId: string, changes: Partial<Attachment> = {}): Att
 function start(t: Test, del: (request: Request) => void = () => undefined) {
   const { ports } = makeScene()
   const path = join(t.testdir(), 'calls.lock')
-  const { lockByte } = loadNative()
-  const [locks, others] = [CallLocks.open(path, lockByte), CallLocks.open(path, lockByte)]
+  const native = loadNative()
+  const [locks, others] = [CallLocks.open(path, native), CallLocks.open(path, native)]
   t.teardown(() => {
     locks.close()
     others.close()
@@ -122,11 +123,32 @@ test('one that cannot be taken back is told and stays recorded, and the others g
 test('a lock that cannot be had is told', async (t) => {
   const { ports } = makeScene()
   ports.attachments.put(attachment('a'))
-  const locks = CallLocks.open(join(t.testdir(), 'calls.lock'), loadNative().lockByte)
+  const locks = CallLocks.open(join(t.testdir(), 'calls.lock'), loadNative())
   locks.close()
   const plugins = [{ name: 'cni-test' } as Plugin<Ports>]
   const { failed } = await recover(ports, { plugins, locks, path: PATH })
   t.match(failed, [{ attachment: { containerId: 'a' }, why: /Bad file/ }])
+})
+
+test('a delegate that hangs costs its attachment a while, and those after it their turn', async (t) => {
+  const { ports } = makeScene()
+  for (const id of ['a', 'b']) ports.attachments.put(attachment(id))
+  const locks = CallLocks.open(
+    join(t.testdir({ hangs: '#!/bin/sh\nexec sleep 1000\n' }), 'calls.lock'),
+    loadNative(),
+  )
+  const file = join(t.testdirName, 'hangs')
+  chmodSync(file, 0o755)
+  const del = async ({ delegates }: Ports) => {
+    await delegates.exec.run({ file, stdin: '', environment: {} })
+  }
+  const plugins = [{ name: 'cni-test', del } as unknown as Plugin<Ports>]
+  const { failed } = await recover(ports, { plugins, locks, path: PATH, timeoutMs: 50 })
+  t.match(failed, [
+    { attachment: { containerId: 'a' }, why: /killed, since nobody waits/ },
+    { attachment: { containerId: 'b' }, why: 'there was no time left for it' },
+  ])
+  t.equal(ports.attachments.list().length, 2, 'DEL and GC will try again')
 })
 
 test('nothing is nothing', async (t) => {

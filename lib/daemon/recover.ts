@@ -1,18 +1,24 @@
 // What a daemon does before it says that it is ready: attachments that were half made when their maker died are taken
 // back. One that somebody is working on, in a process of its own, is left to that.
 
+import { lazyDelegateExec } from '../cni/lazy-delegate-exec.ts'
 import type { Plugin } from '../cni/plugin.ts'
 import type { CallLocks } from '../host/call-lock.ts'
 import type { Ports } from '../host/ports.ts'
 import { recordedRequest } from '../host/recorded-request.ts'
 import type { Attachment } from '../state/attachments.ts'
+import { NO_DAEMON } from './call-service.ts'
 
 export interface RecoverOptions {
   readonly plugins: readonly Plugin<Ports>[]
   readonly locks: CallLocks
   /** As CNI_PATH. */
   readonly path: readonly string[]
+  /** For all of it: a delegate that hangs must not keep the daemon from serving. */
+  readonly timeoutMs?: number
 }
+
+const TIMEOUT_MS = 10_000
 
 export interface Recovery {
   readonly removed: readonly Attachment[]
@@ -20,11 +26,20 @@ export interface Recovery {
   readonly failed: readonly { readonly attachment: Attachment; readonly why: string }[]
 }
 
-export async function recover(ports: Ports, options: RecoverOptions): Promise<Recovery> {
+export async function recover(given: Ports, options: RecoverOptions): Promise<Recovery> {
+  const deadline = AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS)
+  const exec = lazyDelegateExec({
+    stderr: () => undefined, // what it fails for is in its error
+    environment: { [NO_DAEMON]: '1' },
+    abandoned: deadline,
+  })
+  const delegates = { value: { ...given.delegates, exec } }
+  const ports = Object.create(given, { delegates }) as Ports // nothing of it is opened by that
   const removed: Attachment[] = []
   const failed: { attachment: Attachment; why: string }[] = []
   for (const attachment of ports.attachments.list().filter(({ isComplete }) => !isComplete)) {
     try {
+      if (deadline.aborted) throw new Error('there was no time left for it')
       if (await removeHalfMade(ports, attachment, options)) removed.push(attachment)
     } catch (error) {
       failed.push({ attachment, why: error instanceof Error ? error.message : String(error) })

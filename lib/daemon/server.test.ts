@@ -1,6 +1,16 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, mkdtempSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -223,6 +233,26 @@ test('a socket that a dead daemon left is replaced', async (t) => {
   await once(client, 'connect')
   client.destroy()
   await server.close()
+})
+
+test('a socket that somebody removed is made anew', async (t) => {
+  const { service, open, path } = await start(t, { heartbeatMs: 1 })
+  rmSync(path)
+  while (!existsSync(path)) await nextTurn()
+  const client = await open()
+  client.write(encodeCall(CALL))
+  const ask = await service.next()
+  ask.answer({ refusal: 'a reason' })
+  t.equal(await client.hear(), refusal('a reason'))
+  t.equal(statSync(path).mode & 0o777, 0o600)
+})
+
+test('a socket that is another’s by now stays', async (t) => {
+  const { path, close } = await start(t)
+  rmSync(path)
+  writeFileSync(path, 'theirs')
+  await close()
+  t.equal(readFileSync(path, 'utf8'), 'theirs')
 })
 
 test('a path that no socket can have is refused', (t) => {

@@ -48,7 +48,7 @@ export interface Service {
 
 export interface ServerOptions {
   readonly path: string
-  readonly native: Pick<Native, 'flock' | 'serve' | ClientCall>
+  readonly native: Pick<Native, 'flock' | 'serve' | 'identify' | ClientCall>
   /** Connections at a time; one more is refused at once. */
   readonly maxClients?: number
   /** How long a client may take to say what it wants. */
@@ -92,7 +92,7 @@ export class DaemonServer {
   #running = 0
   #lock: number | undefined
   #timer: NodeJS.Timeout | undefined
-  #stopListening: (() => void) | undefined
+  #listening: Listening | undefined
   #empty: PromiseWithResolvers<void> | undefined
 
   constructor(service: Service, options: ServerOptions) {
@@ -123,15 +123,16 @@ export class DaemonServer {
   listen(): void {
     const { path, heartbeatMs, requestTimeoutMs } = this.#options
     rmSync(path, { force: true })
-    this.#stopListening = this.#bind(path)
+    this.#listening = this.#bind(path)
     this.#timer = setInterval(() => this.#lookAround(), Math.min(heartbeatMs, requestTimeoutMs))
   }
 
   /** Nobody but root may connect, from the moment that the socket is there: bind(2) minds the umask. */
-  #bind(path: string): () => void {
+  #bind(path: string): Listening {
+    const { native } = this.#options
     const before = process.umask(0o177)
     try {
-      return this.#options.native.serve(path, BACKLOG, this.#onEvent)
+      return { stop: native.serve(path, BACKLOG, this.#onEvent), identity: native.identify(path) }
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
       throw new DaemonError('EPATH', `"${path}" cannot be a socket (${why}); give another --socket`)
@@ -142,8 +143,7 @@ export class DaemonServer {
 
   /** Hears no new clients, and resolves when those that are there have their answers, and no call runs. */
   async close(): Promise<void> {
-    this.#stopListening?.()
-    this.#stopListening = undefined
+    this.#stopListening()
     this.#empty = Promise.withResolvers()
     for (const session of [...this.#sessions.values()]) session.closeIfIdle()
     for (const socket of this.#httpSockets) socket.destroy()
@@ -152,6 +152,29 @@ export class DaemonServer {
     await nextTurn() // what was put off until the last answer is sent, its line in the log
     clearInterval(this.#timer)
     if (this.#lock !== undefined) closeSync(this.#lock)
+  }
+
+  /** What is at the path may be another daemon's. */
+  #stopListening(): void {
+    const { native, path } = this.#options
+    if (this.#listening === undefined) return
+    const { stop, identity } = this.#listening
+    stop()
+    if (native.identify(path) === identity) rmSync(path, { force: true })
+    this.#listening = undefined
+  }
+
+  /** Somebody removed the socket, and whoever comes would find no daemon. */
+  #listenAnew(): void {
+    const { native, path } = this.#options
+    if (this.#listening === undefined || native.identify(path) !== undefined) return
+    try {
+      const listening = this.#bind(path)
+      this.#listening.stop()
+      this.#listening = listening
+    } catch (error) {
+      if (!(error instanceof DaemonError)) throw error // its directory is gone, too: perhaps it comes again
+    }
   }
 
   /** Somebody is gone, or some call is over. */
@@ -244,10 +267,17 @@ export class DaemonServer {
   }
 
   #lookAround(): void {
+    this.#listenAnew()
     const latest = performance.now() - this.#options.requestTimeoutMs
     const areServed = !this.#options.areHeldUp?.()
     for (const session of [...this.#sessions.values()]) session.lookAround(latest, areServed)
   }
+}
+
+interface Listening {
+  readonly stop: () => void
+  /** Of the socket's file. */
+  readonly identity: string | undefined
 }
 
 /** Kept as long as the process lives, however it ends. */

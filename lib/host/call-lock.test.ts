@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { statSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import { loadNative } from '../native/native.ts'
@@ -11,9 +11,9 @@ const OTHER = { ...KEY, ifname: 'net1' }
 
 function start(t: Test) {
   const path = join(t.testdir(), 'state/podwire/calls.lock')
-  const { lockByte } = loadNative()
-  const open = () => CallLocks.open(path, lockByte)
-  return { path, open, lockByte }
+  const native = loadNative()
+  const open = () => CallLocks.open(path, native)
+  return { path, open, native }
 }
 
 /** A process that has the lock until its stdin ends. */
@@ -21,7 +21,7 @@ async function lockElsewhere(t: Test, path: string) {
   const script = `
     const { lockCall } = await import(${JSON.stringify(join(import.meta.dirname, 'call-lock.ts'))})
     const { loadNative } = await import(${JSON.stringify(join(import.meta.dirname, '../native/native.ts'))})
-    lockCall(process.argv[1], ${JSON.stringify(KEY)}, loadNative().lockByte)
+    lockCall(process.argv[1], ${JSON.stringify(KEY)}, loadNative())
     process.stdout.write('locked')
     process.stdin.resume()`
   const child = spawn(process.execPath, ['--input-type=module', '-e', script, path], {
@@ -39,6 +39,21 @@ test('callKey names the attachment of the calls that change one', (t) => {
   )
   t.strictSame(keys, [KEY, KEY, ...Array(6).fill(undefined)])
   t.strictSame(callKey('p', { CNI_COMMAND: 'DEL' }), { plugin: 'p', containerId: '', ifname: '' })
+  t.end()
+})
+
+test('a lock whose file was removed is had in the new one', (t) => {
+  const { path, open } = start(t)
+  const one = open()
+  rmSync(path)
+  const two = open()
+  t.equal(two.acquire(KEY), true)
+  t.equal(one.acquire(KEY), false)
+  two.close()
+  t.equal(one.acquire(KEY), true)
+  rmSync(path)
+  t.equal(one.acquire(KEY), true, 'also when nobody has made one')
+  t.equal(open().acquire(KEY), false)
   t.end()
 })
 
@@ -80,8 +95,8 @@ test('the file is root’s alone, and so are the directories that are made for i
 })
 
 test('a file that cannot be had is a StoreError', (t) => {
-  const { lockByte } = start(t)
-  t.throws(() => CallLocks.open('/proc/version/calls.lock', lockByte), {
+  const { native } = start(t)
+  t.throws(() => CallLocks.open('/proc/version/calls.lock', native), {
     name: 'StoreError',
     message: /\/proc\/version\/calls\.lock/,
   })
@@ -131,7 +146,7 @@ test('lockCall tells whom it has waited for in vain', (t) => {
     patience.push(timeoutMs)
     return false
   }
-  t.throws(() => lockCall(path, KEY, lockByte), {
+  t.throws(() => lockCall(path, KEY, { ...loadNative(), lockByte }), {
     name: 'CniError',
     code: 11,
     message: 'another call of cni-bridge for eth0 of pod-1 has been running for 20000 ms',

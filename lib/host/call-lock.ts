@@ -14,7 +14,7 @@ import { StoreError } from '../state/store-error.ts'
 /** In the state directory. */
 export const LOCKS_FILE = 'calls.lock'
 
-type LockByte = Native['lockByte']
+type Locking = Pick<Native, 'lockByte' | 'isSameFile'>
 
 /** What is locked: calls of one plugin for one interface of one container. */
 export interface CallKey {
@@ -37,8 +37,8 @@ const PATIENCE_MS = 20_000
  *
  * @throws CniError 11 when another call had it all the time
  */
-export function lockCall(path: string, key: CallKey, lockByte: LockByte): void {
-  const locks = openUnlessBroken(path, lockByte)
+export function lockCall(path: string, key: CallKey, native: Locking): void {
+  const locks = openUnlessBroken(path, native)
   if (locks === undefined || locks.acquire(key, PATIENCE_MS)) return
   const { plugin, containerId, ifname } = key
   throw new CniError(
@@ -49,9 +49,9 @@ export function lockCall(path: string, key: CallKey, lockByte: LockByte): void {
 }
 
 /** Where this file cannot be had, the store beside it cannot either: it says what is wrong, to those who need it. */
-function openUnlessBroken(path: string, lockByte: LockByte): CallLocks | undefined {
+function openUnlessBroken(path: string, native: Locking): CallLocks | undefined {
   try {
-    return CallLocks.open(path, lockByte)
+    return CallLocks.open(path, native)
   } catch (error) {
     if (error instanceof StoreError && error.code !== 'EUNSAFE') return undefined
     throw error
@@ -59,17 +59,19 @@ function openUnlessBroken(path: string, lockByte: LockByte): CallLocks | undefin
 }
 
 export class CallLocks {
-  readonly #fd: number
-  readonly #lockByte: LockByte
+  readonly #path: string
+  readonly #native: Locking
+  #fd: number
 
-  private constructor(fd: number, lockByte: LockByte) {
-    this.#fd = fd
-    this.#lockByte = lockByte
+  private constructor(path: string, native: Locking) {
+    this.#path = path
+    this.#native = native
+    this.#fd = openOwnFile(path)
   }
 
   /** Makes the file (0600) and its directories (0700) where they are missing. @throws StoreError */
-  static open(path: string, lockByte: LockByte): CallLocks {
-    return new CallLocks(openOwnFile(path), lockByte)
+  static open(path: string, native: Locking): CallLocks {
+    return new CallLocks(path, native)
   }
 
   /**
@@ -77,13 +79,21 @@ export class CallLocks {
    *
    * @param timeoutMs  how long it may block the thread
    * @returns false when another process holds it
+   * @throws StoreError
    */
   acquire(key: CallKey, timeoutMs = 0): boolean {
-    return this.#lockByte(this.#fd, offsetOf(key), true, timeoutMs)
+    while (this.#native.lockByte(this.#fd, offsetOf(key), true, timeoutMs)) {
+      if (this.#native.isSameFile(this.#fd, this.#path)) return true
+      // Somebody removed the file: others lock a new one by now, and locks of the old one mean nothing.
+      const fd = openOwnFile(this.#path)
+      this.close()
+      this.#fd = fd
+    }
+    return false
   }
 
   release(key: CallKey): void {
-    this.#lockByte(this.#fd, offsetOf(key), false, 0)
+    this.#native.lockByte(this.#fd, offsetOf(key), false, 0)
   }
 
   /** Also releases. */

@@ -58,7 +58,7 @@ export function openPorts(options: HostOptions): Ports {
   const { environment, executable, findPlugin, log = silentLog, background, relay } = options
   const stateDir = stateDirOf(environment)
   const key = options.servedPlugin === undefined ? undefined : callKey(options.servedPlugin, environment)
-  if (key !== undefined) lockCall(`${stateDir}/${LOCKS_FILE}`, key, loadNative().lockByte)
+  if (key !== undefined) lockCall(`${stateDir}/${LOCKS_FILE}`, key, loadNative())
   const boot = once(() => bootId((path) => systemFiles.find(path)))
   const attachments = once(() => openAttachments(`${stateDir}/${ATTACHMENTS_FILE}`, boot(), options))
   const leases = new Map<string, LeaseStore>()

@@ -70,7 +70,7 @@ export interface Native {
    * (mostly all; else nothing), then with what more it says, and at last as undefined: it has closed, or has read what
    * `endClient` kept for it. Then its number is another's.
    *
-   * @returns hears no new clients, and removes the socket; to be called once
+   * @returns hears no new clients; the socket's file stays. To be called once
    */
   serve(
     path: string,
