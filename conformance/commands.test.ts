@@ -1,12 +1,14 @@
 // The commands for people, as they are built: what they tell of pods on a node, and of what somebody has changed there.
 
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { t as root, type Test, test } from 'tap'
 import { podwire } from './harness/contestant.ts'
 import { TestNode } from './harness/node.ts'
 import { DEADLINE_MS } from './harness/play-area.ts'
 import { bridgeConfig, callPlugin } from './harness/plugin.ts'
+import type { RunOptions } from './harness/process.ts'
 import { readWorld } from './harness/world.ts'
 
 root.setTimeout(DEADLINE_MS)
@@ -30,6 +32,39 @@ async function makeNode(t: Test) {
     })
   return { node, attach, run, places }
 }
+
+test('who is not root may ask for help, and is told to be root for the rest', {
+  timeout: DEADLINE_MS,
+}, async (t) => {
+  const node = await TestNode.create(podwire)
+  t.teardown(() => node.remove())
+  const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
+  // As installed: a checkout may be closed to others.
+  const directory = mkdtempSync('/tmp/pw-bin-')
+  t.teardown(() => rmSync(directory, { recursive: true }))
+  execFileSync(join(podwire.directory, 'podwire'), ['install', directory])
+  chmodSync(directory, 0o755)
+  const run = (words: readonly string[], options: RunOptions = {}) =>
+    node.exec([...nobody, join(directory, words[0] ?? ''), ...words.slice(1)], options)
+  t.match(await run(['podwire', 'help']), { status: 0, stdout: /^Podwire /, stderr: '' })
+  t.match(await run(['podwire', 'daemon']), {
+    status: 1,
+    stderr: /^podwire daemon: .*is to be run as root\n$/,
+  })
+  const environment = {
+    CNI_COMMAND: 'ADD',
+    CNI_CONTAINERID: 'a',
+    CNI_NETNS: node.path,
+    CNI_IFNAME: 'eth0',
+    CNI_PATH: directory,
+  }
+  const config = bridgeConfig(node, { ranges: [[{ subnet: '10.1.0.0/28' }]] })
+  const added = await run(['cni-bridge'], { environment, stdin: JSON.stringify(config) })
+  t.match(
+    { ...added, stdout: JSON.parse(added.stdout) },
+    { status: 1, stdout: { msg: /is to be run as root/ }, stderr: '' },
+  )
+})
 
 test('commands tell what is attached, and change nothing', { timeout: DEADLINE_MS }, async (t) => {
   const { node, attach, run, places } = await makeNode(t)
@@ -81,7 +116,7 @@ test('commands tell what somebody has changed, and what to do', { timeout: DEADL
   await node.must('sh', '-c', 'echo 0 >/proc/sys/net/ipv4/ip_forward')
   t.match(await run('trace', 'web', '192.0.2.2'), {
     status: 1,
-    stdout: /^dies: forwarding is off .*\n {2}→ podwire repair\n$/m,
+    stdout: /^dies: forwarding is off .*\n {2}→ podwire repair; .*\n$/m,
   })
   t.match(await run('repair'), { status: 0 })
   t.match(await run('trace', 'web', '192.0.2.2'), { status: 0 })

@@ -81,11 +81,17 @@ async function call(words: readonly string[], about: About): Promise<Outcome> {
     return { exitStatus: 0, stderr: '', ...(typeof answer === 'string' ? { stdout: answer } : answer) }
   } catch (error) {
     if (!(error instanceof Error && 'code' in error)) throw error
-    const { remedy } = error as { remedy?: unknown }
-    const advice = typeof remedy === 'string' && remedy !== '' ? `  ${remedy}\n` : ''
+    const remedy = remedyOf(error)
+    const advice = remedy === '' ? '' : `  ${remedy}\n`
     const exitStatus = error instanceof UsageError ? 2 : 1
     return { exitStatus, stdout: '', stderr: `podwire ${name}: ${error.message}\n${advice}` }
   }
+}
+
+function remedyOf(error: Error & { code: unknown; remedy?: unknown }): string {
+  if (typeof error.remedy === 'string') return error.remedy
+  const isDenied = error.code === 'EACCES' || error.code === 'EPERM'
+  return isDenied && process.geteuid?.() !== 0 ? 'run it as root' : ''
 }
 
 function findCommand(name: string): Command | undefined {

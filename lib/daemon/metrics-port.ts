@@ -52,7 +52,11 @@ export class MetricsPort {
       server.listen({ host, port })
       await once(server, 'listening')
     } catch (cause) {
-      throw new DaemonError('EADDRESS', `listen on ${host} port ${port}: ${messageOf(cause)}`, { cause })
+      throw new DaemonError(
+        'EADDRESS',
+        `listen on ${host} port ${port}: ${messageOf(cause)}; give another --metrics`,
+        { cause },
+      )
     }
     return new MetricsPort(server)
   }

@@ -60,10 +60,11 @@ export function loadFromFirst<T>(
       reasons.push(`${directory}: ${error instanceof Error ? error.message : String(error)}`)
     }
   }
-  throw new AddonError(
-    addon.file,
-    `no directory to load it from (${reasons.join('; ')}); make one of them writable by root only and mounted without noexec`,
-  )
+  const remedy =
+    process.geteuid?.() === 0
+      ? 'make one of them writable by root only and mounted without noexec'
+      : 'Podwire is to be run as root'
+  throw new AddonError(addon.file, `no directory to load it from (${reasons.join('; ')}); ${remedy}`)
 }
 
 /** Makes sure that the addon lies in the directory. @returns its path */

@@ -67,7 +67,11 @@ export async function passFirewalls(
 
 export function passForwarding({ sysctl }: Namespace, family: Family): void {
   for (const { key, value } of forwardingSysctls(new Set([family]))) {
-    if (sysctl.find(key) !== value) die(`forwarding is off (net/${key})`, `sysctl -w net/${key}=${value}`)
+    if (sysctl.find(key) !== value)
+      die(
+        `forwarding is off (net/${key})`,
+        `${REPAIR}; where no pod has a gateway, sysctl -w net/${key}=${value}`,
+      )
   }
 }
 

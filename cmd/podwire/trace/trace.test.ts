@@ -198,7 +198,7 @@ const DEATHS: readonly Death[] = [
     spoil: ({ scene }) => scene.kernel.host.sysctl.set({ key: 'ipv4/ip_forward', value: '0' }),
     words: ['web', '203.0.113.7'],
     why: /forwarding is off \(net\/ipv4\/ip_forward\)/,
-    remedy: /sysctl -w net\/ipv4\/ip_forward=1$/,
+    remedy: /podwire repair; .*sysctl -w net\/ipv4\/ip_forward=1$/,
   },
   {
     when: 'nobody has the address',
