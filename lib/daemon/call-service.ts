@@ -53,11 +53,14 @@ export const NO_DAEMON = 'PODWIRE_NO_DAEMON'
 export class CallService implements Service {
   readonly #options: CallServiceOptions
   readonly #queue: CallQueue
+  /** Our mount namespace, as `identify` tells it. */
+  readonly #mounts: string
   #isDraining = false
 
   constructor(options: CallServiceOptions) {
     this.#options = options
     this.#queue = options.queue ?? new CallQueue()
+    this.#mounts = options.identify('/proc/self/ns/mnt')
   }
 
   get queue(): QueueState {
@@ -139,7 +142,7 @@ export class CallService implements Service {
   #isOtherTo({ pid }: Client, directory: string): boolean {
     const { identify } = this.#options
     const mounts = identify(`/proc/${pid}/ns/mnt`)
-    if (mounts === NOTHING || mounts === identify('/proc/self/ns/mnt')) return false
+    if (mounts === NOTHING || mounts === this.#mounts) return false
     for (let path = directory; ; path = dirname(path)) {
       const own = identify(path)
       if (own !== identify(`/proc/${pid}/root${path}`)) return true
