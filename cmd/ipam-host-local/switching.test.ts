@@ -1,7 +1,7 @@
 // Between upstream's host-local and ours, there and back, with upstream's own binary at work.
 
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
 
@@ -146,6 +146,21 @@ test('upstream refuses a network that is ours', options, async (t) => {
       t.equal(world.upstream(command, 'c1'), `mkdir ${join(world.dataDir, 'net')}: not a directory`, command)
     }
   }
+})
+
+test('ADD leaves no lease behind when what upstream left cannot be put away', async (t) => {
+  const world = new Switch(t, SMALL)
+  const inTheWay = join(world.dataDir, '.taken-over')
+  mkdirSync(join(world.dataDir, 'net'))
+  writeFileSync(join(world.dataDir, 'net', '10.1.0.2'), 'c1\r\neth0')
+  writeFileSync(inTheWay, '')
+  for (const attempt of ['first', 'second']) {
+    t.match(await world.ours.call('ADD', 'c2'), { code: 999, msg: /settle ".*\/net": EIO: / }, attempt)
+    t.same(world.ours.held(), ['10.1.0.2 c1/eth0'], attempt)
+  }
+  rmSync(inTheWay)
+  t.equal(await world.ours.add('c2'), '10.1.0.5/29')
+  t.same(world.ours.held(), ['10.1.0.2 c1/eth0', '10.1.0.5 c2/eth0'])
 })
 
 test('ours takes over id-only files as upstream treats them', options, async (t) => {

@@ -1,11 +1,13 @@
 // The verbs of `ipam-host-local`: a transaction in the lease store each.
 
+import { withUndo } from '../../lib/attach/undoing.ts'
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import type { Dns, Result } from '../../lib/cni/result.ts'
 import { podOf } from '../../lib/host/attachment-key.ts'
 import { isRetry } from '../../lib/host/call.ts'
 import type { Files, Ports } from '../../lib/host/ports.ts'
+import type { Undo } from '../../lib/host/undo.ts'
 import { AddressError } from '../../lib/ip/address.ts'
 import { AllocationError } from '../../lib/ipam/allocation-error.ts'
 import { type Allocation, allocate, findAllocations } from '../../lib/ipam/allocator.ts'
@@ -18,7 +20,7 @@ import { parseResolvConf } from './resolv-conf.ts'
 export async function add(ports: Ports, request: Request): Promise<Result> {
   const netconf = await readNetconf(request)
   const dns = readDns(ports, netconf)
-  const allocations = lease(ports, request, netconf)
+  const allocations = await withUndo(async (undo) => lease(ports, request, { netconf, undo }))
   return {
     ips: allocations.map(({ address, gateway }) => ({
       address: String(address),
@@ -57,7 +59,11 @@ export async function check(ports: Ports, request: Request): Promise<void> {
   )
 }
 
-function lease(ports: Ports, request: Request, netconf: HostLocalNetconf): Allocation[] {
+function lease(
+  ports: Ports,
+  request: Request,
+  { netconf, undo }: { netconf: HostLocalNetconf; undo: Undo },
+): Allocation[] {
   const { dataDir, sets, requested, coolDown, sticky } = netconf
   const { name: network, containerId, ifname, netns } = request
   const nowMs = ports.clock.nowMs()
@@ -67,7 +73,12 @@ function lease(ports: Ports, request: Request, netconf: HostLocalNetconf): Alloc
     const allocations = change(ports, { network, dataDir, claimsNew: true }, (tx) => {
       // The first try of this call may have come so far: its leases are the answer, and stay.
       const first = isRetry(request) ? findAllocations(tx, wanted) : undefined
-      return first ?? allocate(tx, wanted)
+      const allocations = first ?? allocate(tx, wanted)
+      // They are kept already when upstream's files cannot be put away (`settle`), and the call fails for it.
+      undo.push('release the addresses', () =>
+        ports.leases(dataDir).transaction((later) => void later.release(network, holder, nowMs)),
+      )
+      return allocations
     })
     logCooling(ports, allocations, { network, coolDown })
     return allocations
