@@ -102,6 +102,26 @@ test('ADD of a second interface leaves the pod as it was whatever step fails', a
   await t.resolves(add(await make()))
 })
 
+test('ADD that cannot remove what it made leaves the record, by which DEL removes it', async (t) => {
+  for (const [stuck, left] of [
+    ['ip link del', 'link veth01020304'],
+    ['destroy element bridge', 'elements = { "veth01020304" . 0a:58:0a:01:00:05 comment "net pod-1 eth0" }'],
+  ] as const) {
+    const scene = withPodNamespace()
+    let isFailing = false
+    scene.refuse = (operation) => {
+      if (isFailing) return operation.startsWith(stuck) ? 'EPERM' : undefined
+      isFailing = operation.startsWith('ip route prepend')
+      return isFailing ? 'ENOSPC' : undefined
+    }
+    await t.rejects(attach(scene), { message: /ENOSPC/, details: /could not be undone: .*EPERM/ }, stuck)
+    for (const text of [left, 'attachment net pod-1 eth0']) t.ok(scene.dump().includes(text), text)
+    scene.refuse = () => undefined
+    await del(scene, {}, { netns: '' })
+    t.notOk(/veth|elements|lease|attachment|eth0/.test(scene.dump()), scene.dump())
+  }
+})
+
 /** What a pod may ask of a bridge that it shares with one that did not. */
 const MORE = { ...NETCONF, promiscMode: true, forceAddress: true }
 

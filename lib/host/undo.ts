@@ -2,14 +2,17 @@
 
 interface UndoStep {
   readonly what: string
-  readonly run: () => void | Promise<void>
+  readonly run: Run
 }
+
+/** @param failures  of the steps that were undone before: those that came after this one */
+type Run = (failures: readonly string[]) => void | Promise<void>
 
 export class Undo {
   readonly #steps: UndoStep[] = []
 
   /** Pushed before the step that it undoes: undoing what was not done must be fine. */
-  push(what: string, run: () => void | Promise<void>): void {
+  push(what: string, run: Run): void {
     this.#steps.push({ what, run })
   }
 
@@ -18,7 +21,7 @@ export class Undo {
     const failures: string[] = []
     for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
       try {
-        await step.run()
+        await step.run(failures)
       } catch (error) {
         failures.push(`${step.what}: ${error instanceof Error ? error.message : error}`)
       }
