@@ -17,6 +17,7 @@ import {
   restoreHostports,
 } from '../../lib/hostport/hostport-table.ts'
 import { isMissing, portsOf } from '../../lib/hostport/stale-connections.ts'
+import { fullPodName } from '../../lib/log/full-pod-name.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
 import { hostportsOf, PLUGIN, type PortmapRecord } from './attachment.ts'
 import { localnetSysctls, ownerOf, portmap } from './portmap.ts'
@@ -64,7 +65,8 @@ export async function claimPorts(ports: Ports, request: Request, record: Portmap
 
 function taken({ hostport, owner, cause }: HostportTaken, holder: Attachment | undefined): CniError {
   const [network, containerId, ifname] = owner.split(' ')
-  const pod = holder?.podName === undefined ? '' : ` of pod ${holder.podNamespace ?? ''}/${holder.podName}`
+  const pod =
+    holder?.podName === undefined ? '' : ` of pod ${fullPodName(holder.podNamespace, holder.podName)}`
   const by =
     containerId === undefined
       ? `somebody else (${JSON.stringify(owner)})`

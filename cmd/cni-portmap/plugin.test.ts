@@ -104,6 +104,14 @@ test('a port that is taken is refused with who holds it, and nothing is left', a
   await call(scene, 'ADD', netconf({ ...web, Protocol: 'sctp' }, { ...web, HostIP: '192.0.2.1' }), pod(6))
 })
 
+test('the holder of a port has a name, and no namespace, where the runtime knows none', async (t) => {
+  const scene = await makeNode()
+  await call(scene, 'ADD', netconf(web), pod(5, { args: new Map([['K8S_POD_NAME', 'd1']]) }))
+  await t.rejects(call(scene, 'ADD', netconf(web), pod(6)), {
+    message: 'host port 8080/tcp is taken by container pod-5 of pod d1 on network net, interface eth0',
+  })
+})
+
 test('a port of a pod whose namespace is gone is free', async (t) => {
   const scene = await makeNode()
   await call(scene, 'ADD', netconf(web, dns), pod(5))

@@ -4,6 +4,7 @@
 import { changesIn } from '../../lib/attach/changed-later.ts'
 import { isThere } from '../../lib/host/garbage.ts'
 import type { Ports } from '../../lib/host/ports.ts'
+import { fullPodName } from '../../lib/log/full-pod-name.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
 import { CommandError } from './command.ts'
 import { type RecordFields, recordFields } from './record-fields.ts'
@@ -127,7 +128,7 @@ export function podText({
   podName,
   containerId,
 }: Pick<Attached, 'podNamespace' | 'podName' | 'containerId'>): string {
-  return visible(podName === '' ? containerId : `${podNamespace}/${podName}`)
+  return visible(podName === '' ? containerId : fullPodName(podNamespace, podName))
 }
 
 /** As much of an id as tells it from others, as `crictl` does. */

@@ -10,17 +10,17 @@ import type { Hostport } from '../../lib/hostport/hostport.ts'
 import { addHostports, removeHostports } from '../../lib/hostport/hostport-table.ts'
 import { IpAddress } from '../../lib/ip/address.ts'
 import { allocate } from '../../lib/ipam/allocator.ts'
+import type { Pod } from '../../lib/ipam/lease-store.ts'
 import { MemoryLeaseStore } from '../../lib/ipam/lease-store-memory.ts'
 import { parseRangeSets } from '../../lib/ipam/range-set.ts'
 import { podwireTable } from '../../lib/nftables/masquerade-rules.ts'
 import { makeNode } from './node.fixture.ts'
 
 /** A directory that has leases: 1 of 5 addresses. The store itself is in memory. */
-function makeLeases(t: Test) {
+function makeLeases(t: Test, pod: Pod = { podNamespace: 'demo', podName: 'web' }) {
   const directory = t.testdir({ 'podwire-leases.db': '' })
   const store = new MemoryLeaseStore('boot-1')
   const sets = parseRangeSets({ subnet: '10.1.0.0/29' })
-  const pod = { podNamespace: 'demo', podName: 'web' }
   store.transaction((tx) =>
     allocate(tx, { network: 'net', containerId: 'web', ifname: 'eth0', ...pod, sets, nowMs: 940_000 }),
   )
@@ -53,6 +53,16 @@ net      10.1.0.1-10.1.0.6  1     4     5      20%   60s demo/web (10.1.0.2)  ${
     exitStatus: 1,
     stderr: '/nope has no leases of Podwire',
   })
+})
+
+test('a pod without a namespace, as podman’s are, is called by its name alone', async (t) => {
+  const { directory, store } = makeLeases(t, { podName: 'd1' })
+  const { attach, podwire } = makeNode({ leases: store })
+  await attach('d1', '')
+  const look = async (...words: string[]) => (await podwire(...words, '--conf-dir', '/nonexistent')).stdout
+  t.equal(await look('check'), 'd1 eth0 (net): ok\n1 attachment as ADD made it\n')
+  t.match(await look('show', 'd1'), /^pod +d1$/m)
+  t.match((await podwire('pools', '--data-dir', directory)).stdout, / d1 \(10\.1\.0\.2\)/)
 })
 
 test('podwire check and show tell what somebody has changed', async (t) => {

@@ -20,8 +20,8 @@ export const NETCONF = {
 export interface TestNode {
   readonly scene: Scene
   readonly about: About
-  /** Attaches pod `demo/<name>`, whose container has the name for an id. */
-  attach(name: string): Promise<void>
+  /** Attaches pod `<namespace>/<name>`, `demo` unless it is said, whose container has the name for an id. */
+  attach(name: string, namespace?: string): Promise<void>
   podwire(...words: readonly string[]): Promise<Outcome>
 }
 
@@ -56,10 +56,10 @@ export function makeNode(options: TestNodeOptions = {}): TestNode {
     scene,
     about: all,
     podwire: (...words) => run(words, all),
-    async attach(name) {
+    async attach(name, namespace = 'demo') {
       const args = new Map([
         ['IgnoreUnknown', '1'],
-        ['K8S_POD_NAMESPACE', 'demo'],
+        ['K8S_POD_NAMESPACE', namespace],
         ['K8S_POD_NAME', name],
       ])
       const [bridge] = PLUGINS.filter((plugin) => plugin.name === 'cni-bridge')

@@ -2,6 +2,7 @@
 
 import type { Ports } from '../../lib/host/ports.ts'
 import { listPoolUsage, type PoolUsage } from '../../lib/ipam/pool-usage.ts'
+import { fullPodName } from '../../lib/log/full-pod-name.ts'
 import { shortId } from './attached.ts'
 import { listDataDirs, requireLeases } from './data-dirs.ts'
 import { type Data, formatJson, formatYaml } from './data-formats.ts'
@@ -108,7 +109,7 @@ function isPowerish(count: bigint): boolean {
 function oldestText({ oldest }: PoolUsage, nowMs: number): string {
   if (oldest === undefined) return ''
   const { podName, podNamespace, containerId, address, acquiredAtMs } = oldest
-  const holder = podName ? `${podNamespace ?? ''}/${podName}` : shortId(containerId)
+  const holder = podName ? fullPodName(podNamespace, podName) : shortId(containerId)
   return `${formatAge(nowMs - acquiredAtMs)} ${holder} (${address})`
 }
 

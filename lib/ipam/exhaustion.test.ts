@@ -2,7 +2,7 @@ import { test } from 'tap'
 
 import { IpAddress } from '../ip/address.ts'
 import { allocate } from './allocator.ts'
-import { hasFree, usageOf } from './exhaustion.ts'
+import { describeLease, hasFree, usageOf } from './exhaustion.ts'
 import type { LeaseTx } from './lease-store.ts'
 import { MemoryLeaseStore } from './lease-store-memory.ts'
 import { parseRangeSets } from './range-set.ts'
@@ -117,4 +117,16 @@ test('hasFree does not count an address that was excluded since', async (t) => {
     t.same(tx.find('n', IpAddress.parse('10.1.0.2'))?.releasedAtMs, 3, 'free')
     t.notOk(hasFree(tx, 'n', { set: now, atLeast: 1 }), 'but excluded')
   })
+})
+
+test('describeLease names the pod, with its namespace where it has one', (t) => {
+  const address = IpAddress.parse('10.1.0.2')
+  const lease = { network: 'n', address, containerId: 'c1', ifname: 'eth0', acquiredAtMs: 0, bootId: 'b' }
+  const holderOf = (pod: object) => / held by (.*) since /.exec(describeLease({ ...lease, ...pod }))?.[1]
+  t.same([{}, { podName: 'd1' }, { podNamespace: 'default', podName: 'd1' }].map(holderOf), [
+    'container c1, eth0',
+    'pod d1 (container c1, eth0)',
+    'pod default/d1 (container c1, eth0)',
+  ])
+  t.end()
 })

@@ -1,6 +1,7 @@
 // What to say about range sets in which every address is held.
 
 import type { IpAddress } from '../ip/address.ts'
+import { fullPodName } from '../log/full-pod-name.ts'
 import { AllocationError } from './allocation-error.ts'
 import type { Lease, LeaseReader } from './lease-store.ts'
 import { capacityOf, isReserved, poolKey, type Range } from './range.ts'
@@ -80,6 +81,8 @@ export function describeUsage(reader: LeaseReader, network: string, set: RangeSe
 /** `10.1.0.2 held by pod default/web-0 (container 4711, eth0) since 2026-01-02T03:04:05.678Z` */
 export function describeLease(lease: Lease): string {
   const container = [`container ${lease.containerId}`, ...(lease.ifname ? [lease.ifname] : [])].join(', ')
-  const holder = lease.podName ? `pod ${lease.podNamespace ?? ''}/${lease.podName} (${container})` : container
+  const holder = lease.podName
+    ? `pod ${fullPodName(lease.podNamespace, lease.podName)} (${container})`
+    : container
   return `${lease.address} held by ${holder} since ${new Date(lease.acquiredAtMs).toISOString()}`
 }

@@ -25,6 +25,8 @@ test('log lines carry the attachment, the pod and the trace', async (t) => {
   })
   t.notOk('traceId' in callFields({ ...call, TRACEPARENT: 'garbage' }), 'a broken trace is none')
   t.equal(callFields({ CNI_COMMAND: 'GC' })['pod'], undefined)
+  for (const podman of ['K8S_POD_NAME=k1', 'K8S_POD_NAMESPACE=;K8S_POD_NAME=k1'])
+    t.equal(callFields({ CNI_COMMAND: 'ADD', CNI_ARGS: podman })['pod'], 'k1', podman)
 })
 
 test('log is appended to a file that is root’s only', async (t) => {

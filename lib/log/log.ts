@@ -1,6 +1,8 @@
 // Structured logs, silent unless asked for: PODWIRE_LOG names a file to append to, or `stderr`; PODWIRE_LOG_LEVEL is
 // `info` or `debug`. Every line carries the attachment that it is about, and the trace that the caller belongs to.
 
+import { fullPodName } from './full-pod-name.ts'
+
 type Environment = Readonly<Record<string, string | undefined>>
 
 export type LogFields = Readonly<Record<string, unknown>>
@@ -52,7 +54,7 @@ export function callFields(environment: Environment): LogFields {
 function podOf(args: string): string | undefined {
   const name = /(?:^|;)K8S_POD_NAME=([^;]*)/.exec(args)?.[1]
   const namespace = /(?:^|;)K8S_POD_NAMESPACE=([^;]*)/.exec(args)?.[1]
-  return name && `${namespace ?? ''}/${name}`
+  return name && fullPodName(namespace, name)
 }
 
 /** `00-<trace id>-<parent span id>-<flags>`; anything else is no trace. */

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path'
 import { ATTACHMENTS_FILE } from '../../../lib/host/open-ports.ts'
 import { IpAddress } from '../../../lib/ip/address.ts'
 import { DEFAULT_DATA_DIR } from '../../../lib/ipam/lease-store.ts'
+import { fullPodName } from '../../../lib/log/full-pod-name.ts'
 import { StoreError } from '../../../lib/state/store-error.ts'
 import { dataDirOf, listDataDirs } from '../data-dirs.ts'
 import { freeOf, isNearlyFull, listPools, percentOf } from '../pools.ts'
@@ -99,7 +100,7 @@ const pools: Examination = {
     const findings = all.filter(isNearlyFull).map((pool) => {
       const { network, range, used, total, oldest } = pool
       const who = oldest?.podName
-        ? `${oldest.podNamespace ?? ''}/${oldest.podName}`
+        ? fullPodName(oldest.podNamespace, oldest.podName)
         : (oldest?.containerId ?? 'nobody')
       const evidence = `${used} of ${total} addresses of network ${network} (${range}) are in use, ${who} has one longest`
       const remedy = 'podwire gc --dry-run; podwire list; else a larger range'

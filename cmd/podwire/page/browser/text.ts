@@ -1,5 +1,6 @@
 // How things are said.
 
+import { fullPodName } from '../../../../lib/log/full-pod-name.ts'
 import type { Picture, PicturePod } from '../picture.ts'
 
 /** `default/web-0`, else the beginning of the container's id. */
@@ -8,7 +9,7 @@ export function podText({
   name,
   container,
 }: Pick<PicturePod, 'namespace' | 'name' | 'container'>): string {
-  if (name !== '') return namespace === '' ? name : `${namespace}/${name}`
+  if (name !== '') return fullPodName(namespace, name)
   return container.length > 24 ? container.slice(0, 13) : container
 }
 
