@@ -471,6 +471,28 @@ test('doctor finds nothing on a node that is well', async (t) => {
   t.notMatch(host.scene.dump(), /probe/, 'and it leaves nothing')
 })
 
+test('doctor does not call a network unused that has pods, or is podman’s or nerdctl’s', async (t) => {
+  const host = await makeHost(t)
+  await host.attach('web')
+  const file = (name: string, content: object) => {
+    const text = JSON.stringify({ cniVersion: '0.4.0', name, plugins: [NETCONF], ...content })
+    host.write(`/etc/cni/net.d/${name}.conflist`, text)
+  }
+  file('05-first', {})
+  file('one', { plugins: [{ ...NETCONF, bridge: 'cni-podman1' }] })
+  file('three', { args: { podman_labels: { app: 'x' } } })
+  file('two', { args: { podman_options: { isolate: '1' } } })
+  file('nerdctl-x', { nerdctlID: '17f29b', nerdctlLabels: {} })
+  t.match(await host.look(), { exitStatus: 0, stdout: /all is well/ })
+  file('unused', {})
+  file('unused-too', { args: {} })
+  t.match(await host.look(), {
+    exitStatus: 1,
+    stdout:
+      /05-first\.conflist is what runtimes use; unused-too\.conflist, unused\.conflist are there, too\n/,
+  })
+})
+
 test('doctor finds little on a node that has nothing yet', async (t) => {
   const host = await makeHost(t)
   host.remove('/etc')

@@ -32,8 +32,8 @@ const INSTALL = ({ disk, binDir }: Pick<Patient, 'disk' | 'binDir'>) =>
 
 const configuration: Examination = {
   title: 'network configuration',
-  examine: ({ configs, confDir, findPlugin }) => {
-    const [first, ...others] = configs
+  examine: ({ configs, confDir, findPlugin, attached }) => {
+    const [first, ...rest] = configs
     if (first === undefined) {
       const remedy = `podwire install DIR --conflist ${confDir}`
       return [warning(`${confDir} has none: no runtime starts pods`, remedy)]
@@ -49,6 +49,8 @@ const configuration: Examination = {
     const foreign = isOurs
       ? []
       : [warning(`${first.file}, the first, names no plugin of Podwire`, `remove it, or name ours before it`)]
+    const networks = new Set(attached.map(({ network }) => network))
+    const others = rest.filter((one) => isBroken(one) || !(networks.has(one.name) || isUsedByName(one)))
     const many =
       others.length === 0
         ? []
@@ -60,6 +62,15 @@ const configuration: Examination = {
           ]
     return orOk([...broken, ...foreign, ...many], `${first.file}, network ${first.name}`)
   },
+}
+
+/** podman and nerdctl use every network of theirs. Labels and options, by which podman's can be told, need not be there. */
+function isUsedByName({ content, plugins: chain }: NetworkConfig): boolean {
+  const args = findField(content, 'args')
+  const marks = [...Object.keys(content), ...Object.keys(isObject(args) ? args : {})]
+  const isPodmans = ({ bridge }: NetworkConfig['plugins'][number]) =>
+    typeof bridge === 'string' && bridge.startsWith('cni-podman')
+  return marks.some((key) => /^(?:nerdctl|podman_)/.test(key)) || chain.some(isPodmans)
 }
 
 const plugins: Examination = {
