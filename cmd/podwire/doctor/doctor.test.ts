@@ -10,7 +10,9 @@ import { Prefix } from '../../../lib/ip/prefix.ts'
 import { allocate } from '../../../lib/ipam/allocator.ts'
 import { MemoryLeaseStore } from '../../../lib/ipam/lease-store-memory.ts'
 import { parseRangeSets } from '../../../lib/ipam/range-set.ts'
+import { iifname } from '../../../lib/nftables/field.ts'
 import { podwireTable } from '../../../lib/nftables/masquerade-rules.ts'
+import { accept, equals, returnVerdict } from '../../../lib/nftables/statement.ts'
 import { StoreError } from '../../../lib/state/store-error.ts'
 import { Disk } from '../disk.ts'
 import { makeNode, NETCONF, type TestNode, type TestNodeOptions } from '../node.fixture.ts'
@@ -99,6 +101,23 @@ const addUplink = async ({ scene }: Host, { name = 'up0', mtu = 1400, metric = 0
 
 const set = ({ scene }: Host, key: string, value: string) => scene.kernel.host.sysctl.announce(key, value)
 
+/** A closed network, br0, where upstream's firewall has closed another, and has one pod. */
+async function closeAsUpstream(host: Host) {
+  host.link(`${BIN}/firewall`, 'podwire')
+  const plugins = [NETCONF, { type: 'firewall', ingressPolicy: 'same-bridge' }]
+  host.write(CONFLIST, JSON.stringify({ cniVersion: '1.0.0', name: 'net', plugins }))
+  const table = { family: 'ip', name: 'filter' } as const
+  const [pods, closed] = ['CNI-FORWARD', 'CNI-ISOLATION-STAGE-1'].map((name) => ({ table, name }))
+  if (pods === undefined || closed === undefined) throw new Error('there are two')
+  await host.scene.kernel.host.nft.apply([
+    { verb: 'add', table },
+    ...[pods, closed].map((chain) => ({ verb: 'add', chain }) as const),
+    { verb: 'add', rule: { chain: closed, body: [equals(iifname, '"br1"'), returnVerdict] } },
+    ...[returnVerdict, accept].map((one) => ({ verb: 'add', rule: { chain: pods, body: [one] } }) as const),
+  ])
+  return { pods, closed }
+}
+
 /** A range of two addresses, both of them taken. */
 function fullLeases(): MemoryLeaseStore {
   const store = new MemoryLeaseStore('boot-1')
@@ -183,6 +202,15 @@ const ROWS: readonly Row[] = [
     found: /chain ip filter FORWARD \(policy drop\) drops what pods on br0 send out: it is of Docker/,
     remedy: /iptables -I DOCKER-USER -i br0 -j ACCEPT/,
     exitStatus: 2,
+  },
+  {
+    title: 'firewalls of others',
+    when: 'upstream’s has pods, and a closed network is new to it',
+    spoil: closeAsUpstream,
+    found:
+      /upstream's firewall \(chain ip filter CNI-FORWARD\), which does not know br0, and pods on it reach/,
+    remedy: /restart the pods of closed networks/,
+    exitStatus: 1,
   },
   {
     title: 'iptables-legacy',
@@ -491,6 +519,18 @@ test('doctor does not call a network unused that has pods, or is podman’s or n
     stdout:
       /05-first\.conflist is what runtimes use; unused-too\.conflist, unused\.conflist are there, too\n/,
   })
+})
+
+test('doctor does not mind upstream’s firewall when its pods are gone, or it knows the bridge', async (t) => {
+  for (const what of ['gone', 'known']) {
+    const host = await makeHost(t)
+    await host.attach('web')
+    const { pods, closed } = await closeAsUpstream(host)
+    const { nft } = host.scene.kernel.host
+    const known = { chain: closed, body: [equals(iifname, '"br0"'), returnVerdict] }
+    await nft.apply([what === 'gone' ? { verb: 'flush', chain: pods } : { verb: 'add', rule: known }])
+    t.match(await host.look(), { exitStatus: 0, stdout: /all is well/ }, what)
+  }
 })
 
 test('doctor finds little on a node that has nothing yet', async (t) => {

@@ -3,12 +3,16 @@
 import { forwardingSysctls } from '../../../lib/host/forwarding.ts'
 import type { Family } from '../../../lib/ip/address.ts'
 import { Prefix } from '../../../lib/ip/prefix.ts'
+import { isNamed } from '../../../lib/nftables/expression.ts'
 import { dropText, explainDrop, findForwardDrops } from '../../../lib/nftables/forward-drops.ts'
 import { podwireTable } from '../../../lib/nftables/masquerade-rules.ts'
+import type { NftRuleState } from '../../../lib/nftables/rule.ts'
 import type { NftTable } from '../../../lib/nftables/table.ts'
 import { findUplinks } from '../../../lib/rtnl/uplink.ts'
 import {
   bridgesOf,
+  type ConfiguredPlugin,
+  configuredPlugins,
   type Examination,
   type Finding,
   ok,
@@ -55,8 +59,47 @@ const firewalls: Examination = {
         )
       }
     }
+    findings.push(...(await findOpenToUpstreams(patient)))
     return orOk(findings, 'no chain at the hook forward drops what pods send')
   },
+}
+
+/** Of upstream's firewall: two rules for each address of a pod, after the first; and the bridges that it closes. */
+const UPSTREAM = { pods: 'CNI-FORWARD', closed: 'CNI-ISOLATION-STAGE-1' }
+const CLOSED = ['same-bridge', 'isolated']
+
+/** It knows the bridges that it had pods on, and ours only its own pods. Its chains stay when its pods go. */
+async function findOpenToUpstreams(patient: Patient): Promise<Finding[]> {
+  const { nft } = patient.ports.kernel.host
+  const closed = closedBridges(patient)
+  if (closed.length === 0) return []
+  for (const family of ['ip', 'ip6'] as const) {
+    const table = { family, name: 'filter' }
+    if (!(await hasChain(nft, table, UPSTREAM.closed))) continue
+    const known = await nft.listRules(table, UPSTREAM.closed)
+    const unknown = closed.filter((bridge) => !known.some((rule) => comparesName(rule, bridge)))
+    const hasPods = (await nft.listRules(table, UPSTREAM.pods)).length > 1
+    if (unknown.length === 0 || !hasPods) continue
+    const what = `pods of upstream's firewall (chain ${family} filter ${UPSTREAM.pods}), which does not know ${unknown.join(', ')}, and pods on it reach each other, closed as they are`
+    return [warning(what, 'restart the pods of closed networks that upstream’s plugins attached')]
+  }
+  return []
+}
+
+function closedBridges(patient: Patient): string[] {
+  const isClosed = ({ netconf: { ingressPolicy }, type }: ConfiguredPlugin) =>
+    patient.findPlugin(type)?.name === 'cni-firewall' && CLOSED.some((policy) => policy === ingressPolicy)
+  const configs = configuredPlugins(patient)
+    .filter(isClosed)
+    .map(({ config }) => config)
+  return configs.length === 0 ? [] : bridgesOf({ ...patient, configs, attached: [] })
+}
+
+function comparesName({ expressions }: NftRuleState, name: string): boolean {
+  return expressions.some((one) => {
+    const value = isNamed(one, 'cmp') ? one.NFTA_EXPR_DATA.NFTA_CMP_DATA?.NFTA_DATA_VALUE : undefined
+    return value !== undefined && new TextDecoder().decode(value).split('\0')[0] === name
+  })
 }
 
 const LEGACY_TABLES = { iptables: '/proc/net/ip_tables_names', ip6tables: '/proc/net/ip6_tables_names' }
