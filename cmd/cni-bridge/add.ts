@@ -4,6 +4,7 @@ import { podAddressing } from '../../lib/attach/addressing.ts'
 import { enableForwarding } from '../../lib/attach/forward.ts'
 import { leaseAddresses } from '../../lib/attach/leased.ts'
 import { masquerade, unmasquerade } from '../../lib/attach/masquerade.ts'
+import { listOthers } from '../../lib/attach/others.ts'
 import { configurePodEnd } from '../../lib/attach/pod-end.ts'
 import { completeRecord, putRecord } from '../../lib/attach/recorded.ts'
 import { refuseRepeat } from '../../lib/attach/repeat.ts'
@@ -24,7 +25,6 @@ import { macFromRandom } from '../../lib/ip/mac.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
 import type { Link } from '../../lib/rtnl/link.ts'
 import type { Rtnl } from '../../lib/rtnl/rtnl.ts'
-import type { Attachment } from '../../lib/state/attachments.ts'
 import { hostSysctls, removeWire, wireChanges } from '../../lib/veth/pod-link.ts'
 import { type BridgeAttachment, PLUGIN, spoofGuards } from './attachment.ts'
 import { recorded } from './del.ts'
@@ -67,7 +67,7 @@ async function attach(call: Omit<Wiring, 'attachment'>, netconf: BridgeNetconf):
     serveAsGateway(wire, { bridge, force: netconf.forceAddress }),
     awaitForwarding(wire),
   )
-  await masquerade(ports, request, { plugin: PLUGIN, records: attachment.masquerade })
+  await masquerade(ports, request, attachment.masquerade)
   completeRecord(ports, request, PLUGIN)
   return bridgeResult(request, attachment, { bridge, gateway, ipam: ipam?.result, netconf })
 }
@@ -130,7 +130,9 @@ function undoUnlessReliedOn(
 ): OnChange {
   return (what, run, change) => {
     undo.push(what, () => {
-      const others = listOthers(ports, request, attachment.bridge).map(({ record }) => record)
+      const others = listOthers(ports, request, { plugin: PLUGIN })
+        .map(({ record }) => record as BridgeAttachment)
+        .filter(({ bridge }) => bridge === attachment.bridge)
       if (!isReliedOn(change, others.filter(concerns))) return run()
     })
   }
@@ -202,18 +204,3 @@ async function awaitForwarding({ ports, attachment }: Wiring): Promise<void> {
     deadlineMs: PORT_DEADLINE_MS,
   })
 }
-
-/** What else is attached, all of it or to one bridge. */
-function listOthers(ports: Ports, request: Request, bridge?: string): OtherAttachment[] {
-  const own = attachmentKey(PLUGIN, request)
-  return ports.attachments
-    .list({ plugin: PLUGIN })
-    .filter(
-      (other) =>
-        other.containerId !== own.containerId || other.ifname !== own.ifname || other.network !== own.network,
-    )
-    .map((other) => ({ ...other, record: other.record as BridgeAttachment }))
-    .filter(({ record }) => bridge === undefined || record.bridge === bridge)
-}
-
-type OtherAttachment = Attachment & { readonly record: BridgeAttachment }

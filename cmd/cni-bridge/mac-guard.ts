@@ -2,7 +2,7 @@
 
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
 import type { Undo } from '../../lib/host/undo.ts'
-import { NftError } from '../../lib/nftables/error.ts'
+import { isFamilyMissing } from '../../lib/nftables/error.ts'
 import type { Nft } from '../../lib/nftables/nft.ts'
 import { addSpoofGuards, removeSpoofGuards, type SpoofGuard } from '../../lib/nftables/spoof-table.ts'
 
@@ -11,10 +11,8 @@ export async function guardMacs(nft: Nft, guards: readonly SpoofGuard[], undo: U
   await addSpoofGuards(nft, guards).catch(explainNoBridgeFamily)
 }
 
-/** Where the family has no types of chains, the kernel says ENOENT of the chain. */
 function explainNoBridgeFamily(cause: unknown): never {
-  if (!(cause instanceof NftError) || !['ENOENT', 'EOPNOTSUPP', 'EAFNOSUPPORT'].includes(cause.code))
-    throw cause
+  if (!isFamilyMissing(cause)) throw cause
   throw new CniError(CNI_CODE.internal, cause.message, {
     details: '"macspoofchk" needs nftables for bridges: a kernel with CONFIG_NF_TABLES_BRIDGE',
     cause,

@@ -8,7 +8,7 @@ import { addFirewalled } from '../../lib/firewall/firewall-table.ts'
 import { passForeignChains } from '../../lib/firewall/foreign-chains.ts'
 import { ownerText } from '../../lib/host/owner.ts'
 import type { Ports } from '../../lib/host/ports.ts'
-import { NftError } from '../../lib/nftables/error.ts'
+import { isFamilyMissing, NftError } from '../../lib/nftables/error.ts'
 import { type FirewallRecord, firewalledOf } from './attachment.ts'
 import { adminChainsOf, firewall, listRecords, ownerOf, packetOf, restore } from './firewall.ts'
 
@@ -34,13 +34,8 @@ export async function protect(ports: Ports, request: Request, record: FirewallRe
   if (isMended) await restoreOthers(ports, request)
 }
 
-/** Where the family has no types of chains, the kernel says ENOENT of the chain. */
 function explainNoBridgeFamily(cause: unknown): never {
-  const isRefused =
-    cause instanceof NftError &&
-    cause.operation.includes('bridge podwire') &&
-    ['ENOENT', 'EOPNOTSUPP', 'EAFNOSUPPORT'].includes(cause.code)
-  if (!isRefused) throw cause
+  if (!isFamilyMissing(cause) || !cause.operation.includes('bridge podwire')) throw cause
   throw new CniError(CNI_CODE.internal, cause.message, {
     details:
       'ingressPolicy "isolated" needs nftables for bridges: a kernel with CONFIG_NF_TABLES_BRIDGE; "same-bridge" does not',

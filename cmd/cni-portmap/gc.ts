@@ -8,7 +8,8 @@ import type { Request } from '../../lib/cni/request.ts'
 import { collect } from '../../lib/host/garbage.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { listHostportElements } from '../../lib/hostport/hostport-table.ts'
-import { elementSubject, removeOwned } from '../../lib/nftables/owned-elements.ts'
+import { elementSubject } from '../../lib/nftables/find-elements.ts'
+import { removeOwned } from '../../lib/nftables/owned-elements.ts'
 import { portmap } from './portmap.ts'
 
 export async function gc(ports: Ports, request: Request): Promise<void> {

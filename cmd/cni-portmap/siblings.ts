@@ -1,6 +1,7 @@
 // One container in several networks: a runtime gives all of them the same ports (podman, nerdctl). The first attachment
 // has them, and when it goes, the next one does.
 
+import { listOthers } from '../../lib/attach/others.ts'
 import type { Request } from '../../lib/cni/request.ts'
 import { ownerText } from '../../lib/host/owner.ts'
 import type { Ports } from '../../lib/host/ports.ts'
@@ -9,10 +10,8 @@ import type { Attachment } from '../../lib/state/attachments.ts'
 import { hostportsOf, PLUGIN, type PortmapRecord } from './attachment.ts'
 
 /** Other attachments of the request's container. */
-function listSiblings({ attachments }: Ports, { name, containerId, ifname }: Request): Attachment[] {
-  return attachments
-    .list({ plugin: PLUGIN, containerId })
-    .filter((other) => other.network !== name || other.ifname !== ifname)
+function listSiblings(ports: Ports, request: Request): Attachment[] {
+  return listOthers(ports, request, { plugin: PLUGIN, containerId: request.containerId })
 }
 
 /** The record without the ports that siblings have. */

@@ -36,7 +36,7 @@ export function add(ports: Ports, request: Request): Promise<Result> {
       const { record, undo } = making
       const families = new Set(record.gateways.map((gateway) => Prefix.parse(gateway).family))
       await enableForwarding(ports, request, { plugin: PLUGIN, families, undo })
-      await masquerade(ports, request, { plugin: PLUGIN, records: record.masquerade })
+      await masquerade(ports, request, record.masquerade)
       return ptpResult(making, netconf)
     },
   }

@@ -1,13 +1,12 @@
 // The node passes on what pods send and what is for them (lib/host/forwarding.ts).
 
 import type { Request } from '../cni/request.ts'
-import { attachmentKey } from '../host/attachment-key.ts'
 import { planForwarding } from '../host/forwarding.ts'
 import type { Ports } from '../host/ports.ts'
 import type { Undo } from '../host/undo.ts'
 import type { Family } from '../ip/address.ts'
-import type { Attachment } from '../state/attachments.ts'
 import type { SysctlSetting } from '../sysctl/sysctl.ts'
+import { listOthers } from './others.ts'
 
 export interface Forwarding {
   readonly plugin: string
@@ -28,18 +27,11 @@ export async function enableForwarding(
     const before = host.sysctl.find(setting.key)
     if (before === undefined) continue
     undo.push(`set ${setting.key} back to ${before}`, () => {
-      const isNeeded = listOthers(ports, request, plugin).some(
+      const isNeeded = listOthers(ports, request).some(
         (other) => other.plugin !== plugin || reliesOn(other.record, setting),
       )
       if (!isNeeded) host.sysctl.set({ ...setting, value: before })
     })
     host.sysctl.set(setting)
   }
-}
-
-function listOthers({ attachments }: Ports, request: Request, plugin: string): Attachment[] {
-  const own = attachmentKey(plugin, request)
-  return attachments.list().filter(({ network, containerId, ifname }) => {
-    return network !== own.network || containerId !== own.containerId || ifname !== own.ifname
-  })
 }

@@ -2,7 +2,6 @@
 // share (lib/nftables/podwire-table.ts).
 
 import type { Request } from '../cni/request.ts'
-import { attachmentKey } from '../host/attachment-key.ts'
 import { forgetConnections } from '../host/connections.ts'
 import { ownerText } from '../host/owner.ts'
 import type { Ports } from '../host/ports.ts'
@@ -10,6 +9,7 @@ import { IpAddress } from '../ip/address.ts'
 import { Prefix } from '../ip/prefix.ts'
 import type { MasqueradeEntry } from '../nftables/podwire-table.ts'
 import type { Attachment } from '../state/attachments.ts'
+import { listOthers } from './others.ts'
 
 /** Of a record: an address that leaves under the node's, with the subnet in which it does not. */
 export interface MasqueradeRecord {
@@ -41,39 +41,32 @@ function ownerOf({ name: network, containerId, ifname }: Owner): string {
 export async function masquerade(
   ports: Ports,
   request: Request,
-  { plugin, records }: { plugin: string; records: readonly MasqueradeRecord[] },
+  records: readonly MasqueradeRecord[],
 ): Promise<void> {
   if (records.length === 0) return
   const { addMasquerade } = await loadTable()
   const isMended = await addMasquerade(ports.kernel.host.nft, masqueradeEntries(records, request))
-  if (isMended) await restoreOthers(ports, request, plugin)
+  if (isMended) await restoreOthers(ports, request)
 }
 
 /** The table was not as we make it: flushed, most likely, and with it went what other pods had there. */
-async function restoreOthers(ports: Ports, request: Request, plugin: string): Promise<void> {
+async function restoreOthers(ports: Ports, request: Request): Promise<void> {
   const { addMasquerade, removeMasquerade } = await loadTable()
   const { nft } = ports.kernel.host
-  const entries = listOtherEntries(ports, request, plugin)
+  const entries = listOtherEntries(ports, request)
   await addMasquerade(nft, entries)
   // A DEL that ran meanwhile had taken its elements away before.
-  const valid = new Set(listOtherEntries(ports, request, plugin).map(({ comment }) => comment))
+  const valid = new Set(listOtherEntries(ports, request).map(({ comment }) => comment))
   await removeMasquerade(
     nft,
     entries.filter(({ comment }) => !valid.has(comment)),
   )
 }
 
-function listOtherEntries({ attachments }: Ports, request: Request, plugin: string): MasqueradeEntry[] {
-  const own = attachmentKey(plugin, request)
-  const isOwn = (other: Attachment) =>
-    other.plugin === own.plugin &&
-    other.network === own.network &&
-    other.containerId === own.containerId &&
-    other.ifname === own.ifname
-  return attachments
-    .list()
-    .filter((other) => !isOwn(other))
-    .flatMap((other) => masqueradeEntries(recordsOf(other), { ...other, name: other.network }))
+function listOtherEntries(ports: Ports, request: Request): MasqueradeEntry[] {
+  return listOthers(ports, request).flatMap((other) =>
+    masqueradeEntries(recordsOf(other), { ...other, name: other.network }),
+  )
 }
 
 /** Every plugin of ours that masquerades has them under this name in its record. */

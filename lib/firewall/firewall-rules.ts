@@ -29,14 +29,12 @@ import { type NftChain, PRIORITY } from '../nftables/chain.ts'
 import { daddr, iifname, saddr } from '../nftables/field.ts'
 import { PASS_MARK } from '../nftables/forward-pass.ts'
 import type { Layout } from '../nftables/layout.ts'
-import { FAMILIES, podwireTable } from '../nftables/masquerade-rules.ts'
+import { ADDRESS_TYPE, FAMILIES, podwireTable } from '../nftables/masquerade-rules.ts'
 import type { OwnedElement } from '../nftables/owned-elements.ts'
 import type { NftSet } from '../nftables/set.ts'
 import { spoofTable } from '../nftables/spoof-table.ts'
 import * as s from '../nftables/statement.ts'
 import type { Firewalled } from './firewall.ts'
-
-const ADDRESS_TYPE = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const
 
 interface FamilySets {
   readonly pods: NftSet

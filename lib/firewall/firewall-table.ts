@@ -1,14 +1,9 @@
 // Firewalling pods: adding, removing, listing and checking them in the tables whose layout is in firewall-rules.ts.
 
+import { listElements } from '../nftables/find-elements.ts'
 import { checkLayout, layoutOperations } from '../nftables/layout.ts'
 import type { Nft } from '../nftables/nft.ts'
-import {
-  addOwned,
-  checkOwned,
-  listOwned,
-  type OwnedElement,
-  removeOwned,
-} from '../nftables/owned-elements.ts'
+import { addOwned, checkOwned, type OwnedElement, removeOwned } from '../nftables/owned-elements.ts'
 import type { Firewalled } from './firewall.ts'
 import {
   bridgeElements,
@@ -50,7 +45,7 @@ export async function forgetBridge(nft: Nft, pod: Firewalled): Promise<void> {
 
 /** Every element that has an owner: for what has no record. */
 export function listFirewallElements(nft: Nft): Promise<OwnedElement[]> {
-  return listOwned(nft, OWNED_SETS)
+  return listElements(nft, OWNED_SETS)
 }
 
 /** @returns a text for each difference */

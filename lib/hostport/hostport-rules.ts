@@ -37,7 +37,7 @@ import { Prefix } from '../ip/prefix.ts'
 import { type NftChain, type NftHook, PRIORITY } from '../nftables/chain.ts'
 import { daddr, dport, iifname, l4proto, saddr } from '../nftables/field.ts'
 import type { ChainLayout, Layout } from '../nftables/layout.ts'
-import { FAMILIES, podwireTable } from '../nftables/masquerade-rules.ts'
+import { ADDRESS_TYPE, FAMILIES, podwireTable } from '../nftables/masquerade-rules.ts'
 import type { OwnedElement } from '../nftables/owned-elements.ts'
 import type { NftMap } from '../nftables/set.ts'
 import * as s from '../nftables/statement.ts'
@@ -56,8 +56,6 @@ const LOOPBACK_IPV6 = '::1'
  * before (CVE-2019-9946). What is translated already does not come here.
  */
 const AFTER_OTHERS = PRIORITY.dstnat + 1
-
-const ADDRESS_TYPE = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const
 
 interface FamilyMaps {
   readonly any: NftMap

@@ -2,17 +2,11 @@
 // Several processes may do so at once; of two that want one port, one is refused.
 
 import { isAlreadyExists } from '../nftables/error.ts'
+import { findElements, listElements } from '../nftables/find-elements.ts'
 import { checkLayout, layoutOperations } from '../nftables/layout.ts'
 import { podwireTable } from '../nftables/masquerade-rules.ts'
 import type { Nft } from '../nftables/nft.ts'
-import {
-  addOwned,
-  checkOwned,
-  findOwned,
-  listOwned,
-  type OwnedElement,
-  removeOwned,
-} from '../nftables/owned-elements.ts'
+import { addOwned, checkOwned, type OwnedElement, removeOwned } from '../nftables/owned-elements.ts'
 import { type Hostport, type Hostports, hostportText } from './hostport.ts'
 import {
   ALL_MAPS,
@@ -51,7 +45,7 @@ export async function addHostports(nft: Nft, ports: Hostports, owner: string): P
     return await add(nft, ports, elements)
   } catch (error) {
     if (!isAlreadyExists(error)) throw error
-    const found = await findOwned(
+    const found = await findElements(
       nft,
       ports.hostports.map((one) => hostportElement(one, owner)),
     )
@@ -86,12 +80,12 @@ export async function removeHostports(nft: Nft, ports: Hostports, owner: string)
 
 /** Every element there is: for what has no record, whose its comment says. */
 export function listHostportElements(nft: Nft): Promise<OwnedElement[]> {
-  return listOwned(nft, ALL_MAPS)
+  return listElements(nft, ALL_MAPS)
 }
 
 /** Who has the port now. @returns undefined when nobody has */
 export async function findHostportOwner(nft: Nft, hostport: Hostport): Promise<string | undefined> {
-  const [found]: ({ readonly comment?: string } | undefined)[] = await findOwned(nft, [
+  const [found]: ({ readonly comment?: string } | undefined)[] = await findElements(nft, [
     hostportElement(hostport, ''),
   ])
   return found?.comment
@@ -111,7 +105,7 @@ export function checkHostportTable(nft: Nft): Promise<string[]> {
 /** Of other pods, after the table was flushed: what is missing is added; a port that is another's by now is left. */
 export async function restoreHostports(nft: Nft, ports: Hostports, owner: string): Promise<void> {
   const elements = elementsOf(ports, owner)
-  const found = await findOwned(nft, elements)
+  const found = await findElements(nft, elements)
   const missing = elements.filter((_, i) => found[i] === undefined)
   if (missing.length === 0) return
   try {

@@ -33,6 +33,11 @@ export function isAlreadyExists(error: unknown): boolean {
   return error instanceof NftError && error.code === 'EEXIST'
 }
 
+/** The kernel has no nftables for the family: without types of chains, it says ENOENT of a chain that is added. */
+export function isFamilyMissing(error: unknown): error is NftError {
+  return error instanceof NftError && ['ENOENT', 'EOPNOTSUPP', 'EAFNOSUPPORT'].includes(error.code)
+}
+
 /** Something refers to it still. */
 export function isBusy(error: unknown): boolean {
   return error instanceof NftError && error.code === 'EBUSY'

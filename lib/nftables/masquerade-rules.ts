@@ -48,16 +48,19 @@ export const podwireTable: NftTable = {
 }
 
 export const FAMILIES = [4, 6] as const
+/** Of a key that is an address of the family. */
+export const ADDRESS_TYPE = { 4: 'ipv4_addr', 6: 'ipv6_addr' } as const
 const MULTICAST = { 4: '224.0.0.0/4', 6: 'ff00::/8' } as const
 
 export const masqueradeMaps: Readonly<Record<Family, NftMap>> = {
-  4: masqueradeMap('masquerade_ipv4', 'ipv4_addr'),
-  6: masqueradeMap('masquerade_ipv6', 'ipv6_addr'),
+  4: masqueradeMap(4),
+  6: masqueradeMap(6),
 }
 
-function masqueradeMap(name: string, type: 'ipv4_addr' | 'ipv6_addr'): NftMap {
+function masqueradeMap(family: Family): NftMap {
+  const name = `masquerade_ipv${family}`
   const comment = 'pods that leave under the address of the node, by their own'
-  return { table: podwireTable, name, type: [type], value: 'verdict', comment }
+  return { table: podwireTable, name, type: [ADDRESS_TYPE[family]], value: 'verdict', comment }
 }
 
 export const postroutingChain: NftChain = {

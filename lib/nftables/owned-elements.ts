@@ -3,10 +3,11 @@
 
 import { applyIfThere } from './apply-if-there.ts'
 import type { NftElement } from './element.ts'
+import { chunks, elementSubject, findElements } from './find-elements.ts'
 import { checkLayout, type Layout, layoutOperations } from './layout.ts'
 import type { Nft } from './nft.ts'
 import type { NftOperation } from './operation.ts'
-import { type NftMap, type NftSet, setName } from './set.ts'
+import type { NftMap, NftSet } from './set.ts'
 
 export interface OwnedElement {
   readonly set: NftSet | NftMap
@@ -18,18 +19,6 @@ export interface OwnedElement {
 
 /** Of one transaction: 250 elements with the longest comments are 100 KB, of 200 that fit. */
 const AT_ONCE = 250
-/** How many are asked for one by one, all answers at once in the socket's buffer. More are found in a list. */
-const MAX_SINGLE_FINDS = 16
-
-function* chunks<T>(all: readonly T[], size: number): Generator<readonly T[]> {
-  for (let i = 0; i < all.length; i += size) yield all.slice(i, i + size)
-}
-
-/** `{ 10.1.0.5 }` of its set, for messages. */
-export function elementSubject({ set, element: { key } }: OwnedElement): string {
-  return `element ${setName(set)} { ${key.join(' . ')} }`
-}
-
 function operations(owned: readonly OwnedElement[], verb: 'add' | 'create' | 'destroy'): NftOperation[] {
   const bySet = Map.groupBy(owned, ({ set }) => set)
   return [...bySet].map(([elementsOf, list]) => ({
@@ -67,36 +56,16 @@ export async function addOwned(nft: Nft, layout: Layout, owned: readonly OwnedEl
 
 /** What is not there is fine; what is another's by its comment stays. */
 export async function removeOwned(nft: Nft, owned: readonly OwnedElement[]): Promise<void> {
-  const found = await findOwned(nft, owned)
+  const found = await findElements(nft, owned)
   const ours = owned.filter(
     ({ element }, i) => found[i] !== undefined && (found[i].comment ?? '') === (element.comment ?? ''),
   )
   for (const chunk of chunks(ours, AT_ONCE)) await applyIfThere(nft, operations(chunk, 'destroy'))
 }
 
-/** What is there under the keys, in their order. */
-export async function findOwned(
-  nft: Nft,
-  owned: readonly OwnedElement[],
-): Promise<(NftElement | undefined)[]> {
-  if (owned.length <= MAX_SINGLE_FINDS) {
-    return Promise.all(owned.map(({ set, element }) => nft.findElement(set, element.key)))
-  }
-  const all = await listOwned(nft, [...new Set(owned.map(({ set }) => set))])
-  const bySubject = new Map(all.map((one) => [elementSubject(one), one.element]))
-  return owned.map((one) => bySubject.get(elementSubject(one)))
-}
-
-export async function listOwned(nft: Nft, sets: readonly (NftSet | NftMap)[]): Promise<OwnedElement[]> {
-  const lists = await Promise.all(
-    sets.map(async (set) => (await nft.listElements(set)).map((element) => ({ set, element }))),
-  )
-  return lists.flat()
-}
-
 /** @returns a text for each difference: `element inet podwire hostport_ipv4 { tcp . 8080 }: missing` */
 export async function checkOwned(nft: Nft, owned: readonly OwnedElement[]): Promise<string[]> {
-  const found = await findOwned(nft, owned)
+  const found = await findElements(nft, owned)
   return owned.flatMap((one, i) => {
     const [subject, actual, expected] = [elementSubject(one), found[i], one.element]
     if (actual === undefined) return [`${subject}: missing`]

@@ -5,6 +5,7 @@ import { type Family, IpAddress } from '../ip/address.ts'
 import type { Prefix } from '../ip/prefix.ts'
 import { applyIfThere, ifThere } from './apply-if-there.ts'
 import type { NftElement } from './element.ts'
+import { chunks, findElements } from './find-elements.ts'
 import {
   distinct,
   elementDifferences,
@@ -33,10 +34,6 @@ export type MasqueradeElement = Omit<MasqueradeEntry, 'subnet'> & { readonly sub
 /** So few that every one of them may have a subnet of its own: 5 operations each, of the 200 of a transaction. */
 const ADDED_AT_ONCE = 30
 const REMOVED_AT_ONCE = 250
-
-function* chunks<T>(all: readonly T[], size: number): Generator<readonly T[]> {
-  for (let i = 0; i < all.length; i += size) yield all.slice(i, i + size)
-}
 
 /** @param verbs  done in order to the elements of each family */
 function elementOperations(
@@ -119,22 +116,15 @@ function keyOf({ address }: { readonly address: IpAddress }): NftElement {
   return { key: [address.toString()] }
 }
 
-/** How many are asked for one by one, all answers at once in the socket's buffer. More are found in a list. */
-const MAX_SINGLE_FINDS = 16
-
 /** The elements under the addresses, in their order. */
 async function findMasquerade(
   nft: Nft,
   entries: readonly { readonly address: IpAddress }[],
 ): Promise<(NftElement | undefined)[]> {
-  if (entries.length <= MAX_SINGLE_FINDS) {
-    return Promise.all(
-      entries.map(({ address }) => nft.findElement(masqueradeMaps[address.family], [address.toString()])),
-    )
-  }
-  const all = await listAllElements(nft)
-  const byAddress = new Map(all.map((element) => [element.key[0], element]))
-  return entries.map(({ address }) => byAddress.get(address.toString()))
+  return findElements(
+    nft,
+    entries.map((entry) => ({ set: masqueradeMaps[entry.address.family], element: keyOf(entry) })),
+  )
 }
 
 async function listAllElements(nft: Nft): Promise<NftElement[]> {
