@@ -3,7 +3,7 @@
 
 import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import type { DestinationStream } from 'pino'
+import { type DestinationStream, pino } from 'pino'
 import { loadNative } from '../native/native.ts'
 
 const STDERR = 2
@@ -104,8 +104,8 @@ export class LogDestination implements DestinationStream {
 
 /** As pino has them. */
 function lostLine(lost: number): string {
-  const fields = { level: 50, time: new Date().toISOString(), pid: process.pid, lost }
-  return `${JSON.stringify({ ...fields, msg: 'lines were lost: the log could not be written' })}\n`
+  const time = pino.stdTimeFunctions.isoTime()
+  return `{"level":50${time},"pid":${process.pid},"lost":${lost},"msg":"lines were lost: the log could not be written"}\n`
 }
 
 function openFile(path: string): number {

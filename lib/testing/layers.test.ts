@@ -9,7 +9,8 @@ const PROJECT = resolve(import.meta.dirname, '../..')
 
 /** From the bottom up: a folder imports itself and what is in the rows before its own. */
 const LAYERS: readonly (readonly string[])[] = [
-  ['lib/ip', 'lib/native', 'lib/log'],
+  ['lib/ip', 'lib/native'],
+  ['lib/log'],
   ['lib/netlink'],
   ['lib/netns'],
   ['lib/rtnl', 'lib/nftables', 'lib/sysctl', 'lib/conntrack'],
