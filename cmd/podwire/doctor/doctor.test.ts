@@ -611,7 +611,13 @@ const DAEMONS: readonly [what: string, daemon: object, isShim: boolean, found: R
     'leaves calls to the shim',
     { ...DAEMON, leftToCaller: { 'no place': 2 } },
     true,
-    /it left 2 calls to the shim: no place/,
+    /it left 2 calls to the shim: no place\n +→ run it where/,
+  ],
+  [
+    'is older than a store',
+    { ...DAEMON, leftToCaller: { 'open "/x": ENEWER: its schema': 1 } },
+    true,
+    /it left 1 call to the shim: .*\n +→ .*systemctl restart podwire/,
   ],
 ]
 

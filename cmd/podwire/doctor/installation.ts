@@ -209,6 +209,9 @@ const daemon: Examination = {
   },
 }
 
+/** As a store says it (lib/state/store-error.ts): the daemon is older than the executable. */
+const NEWER_STORE = ': ENEWER: '
+
 /** Served all the same, by processes of their own. That it is stopping is no reason for alarm. */
 function leftToCallers({ leftToCaller }: DaemonStatus): Finding[] {
   return Object.entries(leftToCaller)
@@ -216,7 +219,9 @@ function leftToCallers({ leftToCaller }: DaemonStatus): Finding[] {
     .map(([why, count]) =>
       warning(
         `it left ${formatCount(count, 'call')} to the shim: ${why}`,
-        'run it where the runtime’s paths and network namespace are its own, with the same PODWIRE_STATE_DIR',
+        why.includes(NEWER_STORE)
+          ? LOG_AND_RESTART
+          : 'run it where the runtime’s paths and network namespace are its own, with the same PODWIRE_STATE_DIR',
       ),
     )
 }
