@@ -27,7 +27,31 @@ const stories: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   },
 }
 
-export const badNamespaceCases: readonly Case[] = Object.entries(stories).map(([title, play]) => ({
-  title: `bridge refuses a namespace path that is ${title}`,
-  play,
-}))
+/** What is on the node under the name of the pod's interface, and is of the kind that the plugin makes or moves. */
+const LOOKALIKES: Readonly<Record<string, string>> = {
+  bridge: 'ip link add eth0 type veth peer name far0',
+  ptp: 'ip link add eth0 type veth peer name far0',
+  macvlan: 'ip link add up0 type veth peer name far0 && ip link add eth0 link up0 type macvlan mode bridge',
+  'host-device': 'ip link add eth0 type veth peer name far0 && ip link set eth0 alias enp1s0',
+}
+
+/** Which no record has, so that DEL goes by what it finds. */
+async function delOfTheNode(stage: Stage, plugin: string): Promise<void> {
+  await stage.sh(`${LOOKALIKES[plugin]} && ip link set eth0 up`)
+  await stage.settle()
+  const type = stage.node.contestant.typeOf(plugin)
+  const { status } = await stage.del(stage.node, { ...stage.bridgeConfig(), type }, { type })
+  stage.require(status === 0, 'exit status 0')
+}
+
+export const badNamespaceCases: readonly Case[] = [
+  ...Object.entries(stories).map(([title, play]) => ({
+    title: `bridge refuses a namespace path that is ${title}`,
+    play,
+  })),
+  ...Object.keys(LOOKALIKES).map((plugin) => ({
+    title: `DEL of ${plugin} leaves the node its links when the namespace path is the node’s own`,
+    play: (stage: Stage) => delOfTheNode(stage, plugin),
+    oursOnly: 'upstream deletes the node’s link, or moves it',
+  })),
+]
