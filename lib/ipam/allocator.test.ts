@@ -285,6 +285,17 @@ test('allocate shares a range between configurations that cut it differently', a
   t.equal(network.tryAdd('f'), '10.0.0.2/29')
 })
 
+test('allocate finds addresses again that another configuration has taken and left', async (t) => {
+  const source = { subnet: '10.1.0.0/24', rangeStart: '10.1.0.2', rangeEnd: '10.1.0.3' }
+  const network = new Network(source)
+  for (const id of ['a', 'b']) network.add(id)
+  for (const id of ['a', 'b']) network.del(id)
+  network.sets = parseRangeSets({ subnet: '10.1.0.0/24' })
+  t.equal(network.tryAdd('x'), '10.1.0.4/24')
+  network.sets = parseRangeSets(source)
+  t.equal(network.tryAdd('c'), '10.1.0.2/24')
+})
+
 test('allocate does not remember all addresses that a huge range has used', async (t) => {
   const network = new Network({ subnet: 'fd00::/64' })
   const day = 86_400_000

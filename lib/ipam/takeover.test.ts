@@ -34,6 +34,18 @@ class World {
       .join(' ')
   }
 
+  release(containerId: string): string[] {
+    const onTakeover = (takeover: Takeover) => void this.takeovers.push(takeover)
+    return releaseLeases(
+      this.store,
+      { ...this.network, nowMs: NOW_MS, onTakeover },
+      {
+        ours: (tx) => tx.release('net', { containerId, ifname: 'eth0' }, NOW_MS),
+        theirs: (leases) => leases.filter((lease) => lease.containerId === containerId),
+      },
+    ).map(({ address }) => String(address))
+  }
+
   held(): string[] {
     return this.store.read((tx) =>
       tx.listHeld().map(({ address, containerId, ifname }) => `${address} ${containerId}/${ifname}`),
@@ -149,15 +161,7 @@ test('an address that was taken over is handed out again when all others were', 
 })
 
 test('releaseLeases takes over where both have leases, and where a takeover is under way', async (t) => {
-  const release = (world: World) =>
-    releaseLeases(
-      world.store,
-      { ...world.network, nowMs: NOW_MS, onTakeover: (takeover) => void world.takeovers.push(takeover) },
-      {
-        ours: (tx) => tx.release('net', { containerId: 'c1', ifname: 'eth0' }, NOW_MS),
-        theirs: (leases) => leases.filter(({ containerId }) => containerId === 'c1'),
-      },
-    ).map(({ address }) => String(address))
+  const release = (world: World) => world.release('c1')
   const [both, underway, theirs] = [new World(), new World(), new World()]
   for (const world of [both, underway, theirs]) world.write('10.1.0.2', 'c1\r\neth0')
   both.store.transaction((tx) => {
@@ -177,6 +181,19 @@ test('releaseLeases takes over where both have leases, and where a takeover is u
   t.same(theirs.held(), [])
   theirs.write('10.1.0.5', 'c5\r\neth0')
   t.equal(theirs.add('c6'), '10.1.0.3 fd00::2', 'the address that was released is given last')
+})
+
+test('changeLeases takes over what upstream leased again after it was released where it was', async (t) => {
+  const world = new World()
+  world.write('10.1.0.2', 'c1\r\neth0')
+  t.same(world.release('c1'), ['10.1.0.2'])
+  world.write('10.1.0.2', 'c2\r\neth0')
+  world.change(() => undefined)
+  t.same(world.takeovers, [{ taken: 1, dropped: [] }])
+  t.same(world.held(), ['10.1.0.2 c2/eth0'])
+  const requested = [IpAddress.parse('10.1.0.2')]
+  const request = { network: 'net', containerId: 'c3', ifname: 'eth0', sets: SETS, requested, nowMs: NOW_MS }
+  t.throws(() => world.change((tx) => allocate(tx, request)), { code: 'ENOTAVAILABLE' })
 })
 
 test('readLeases sees upstream’s leases as they will be, and changes nothing', async (t) => {
