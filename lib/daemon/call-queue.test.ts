@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { test } from 'tap'
-import { CallQueue } from './call-queue.ts'
+import { CallQueue, type QueueOptions } from './call-queue.ts'
 
 /** Calls that end when they are told to, and a record of what began and ended. */
 class Calls {
@@ -9,14 +9,14 @@ class Calls {
   readonly events: string[] = []
   readonly #ends = new Map<string, PromiseWithResolvers<string>>()
 
-  constructor(limit: number, most?: number) {
-    this.queue = new CallQueue({ limit, ...(most && { most }) })
+  constructor(options: QueueOptions) {
+    this.queue = new CallQueue(options)
   }
 
-  run(name: string, key: string | undefined): Promise<string> {
+  run(name: string, key: string | undefined, attaches = false): Promise<string> {
     const end = Promise.withResolvers<string>()
     this.#ends.set(name, end)
-    return this.queue.run({ key, attaches: false }, () => {
+    return this.queue.run({ key, attaches }, () => {
       this.events.push(`begin ${name}`)
       return end.promise.finally(() => this.events.push(`end ${name}`))
     })
@@ -36,7 +36,7 @@ async function turns(count: number): Promise<void> {
 }
 
 test('CallQueue runs the calls of one key one after the other, and others beside them', async (t) => {
-  const calls = new Calls(10)
+  const calls = new Calls({ limit: 10 })
   const results = [calls.run('a1', 'a'), calls.run('a2', 'a'), calls.run('b1', 'b'), calls.run('a3', 'a')]
   await turns(6)
   t.strictSame(calls.events, ['begin a1', 'begin b1'])
@@ -54,7 +54,7 @@ test('CallQueue runs the calls of one key one after the other, and others beside
 })
 
 test('CallQueue gives the place of a call that waits for another program to the next, up to a limit', async (t) => {
-  const calls = new Calls(1, 2)
+  const calls = new Calls({ limit: 1, most: 2 })
   const results = ['a', 'b', 'c'].map((name) => calls.run(name, undefined))
   await turns(2)
   t.strictSame(calls.events, ['begin a'])
@@ -78,7 +78,7 @@ test('CallQueue gives the place of a call that waits for another program to the 
 })
 
 test('CallQueue tells when nothing runs or waits', async (t) => {
-  const calls = new Calls(1)
+  const calls = new Calls({ limit: 1 })
   const events: string[] = []
   await calls.queue.idle
   const results = [calls.run('x', undefined), calls.run('y', undefined)]
@@ -94,7 +94,7 @@ test('CallQueue tells when nothing runs or waits', async (t) => {
 })
 
 test('CallQueue runs calls without a key side by side', async (t) => {
-  const calls = new Calls(10)
+  const calls = new Calls({ limit: 10 })
   const results = ['x', 'y', 'z'].map((name) => calls.run(name, undefined))
   await turns(4)
   t.strictSame(calls.events, ['begin x', 'begin y', 'begin z'])
@@ -103,7 +103,7 @@ test('CallQueue runs calls without a key side by side', async (t) => {
 })
 
 test('CallQueue runs no more than its limit, and begins in the order of coming', async (t) => {
-  const calls = new Calls(2)
+  const calls = new Calls({ limit: 2 })
   const results = ['1', '2', '3', '4'].map((name) => calls.run(name, name))
   await turns(8)
   t.strictSame(calls.events, ['begin 1', 'begin 2'])
@@ -117,7 +117,7 @@ test('CallQueue runs no more than its limit, and begins in the order of coming',
 })
 
 test('CallQueue passes over what waits for its key', async (t) => {
-  const calls = new Calls(2)
+  const calls = new Calls({ limit: 2 })
   const results = [calls.run('a1', 'a'), calls.run('a2', 'a'), calls.run('b1', 'b')]
   await turns(4)
   t.strictSame(calls.events, ['begin a1', 'begin b1'])
@@ -125,8 +125,21 @@ test('CallQueue passes over what waits for its key', async (t) => {
   await Promise.all(results)
 })
 
+test('CallQueue lets no call overtake one of its key that waits for the relay', async (t) => {
+  const calls = new Calls({ enough: 0 })
+  const results = [calls.run('ADD a', 'a', true), calls.run('ADD c', 'c', true), calls.run('DEL c', 'c')]
+  await turns(4)
+  t.strictSame(calls.events, ['begin ADD a'])
+  for (const name of ['ADD a', 'ADD c', 'DEL c']) calls.end(name)
+  await Promise.all(results)
+  t.strictSame(
+    calls.events.filter((event) => event.startsWith('begin')),
+    ['begin ADD a', 'begin ADD c', 'begin DEL c'],
+  )
+})
+
 test('CallQueue begins each call in a turn of its own, and none at once', async (t) => {
-  const calls = new Calls(10)
+  const calls = new Calls({ limit: 10 })
   const results = ['1', '2', '3'].map((name) => calls.run(name, undefined))
   const begun: number[] = [calls.events.length]
   for (let i = 0; i < 3; i++) {
@@ -139,7 +152,7 @@ test('CallQueue begins each call in a turn of its own, and none at once', async 
 })
 
 test('CallQueue goes on with a key whose call failed', async (t) => {
-  const calls = new Calls(1)
+  const calls = new Calls({ limit: 1 })
   const first = calls.run('a1', 'a')
   const second = calls.run('a2', 'a')
   await turns(2)
@@ -152,7 +165,7 @@ test('CallQueue goes on with a key whose call failed', async (t) => {
 })
 
 test('CallQueue does not turn the event loop while all that waits, waits for its key', async (t) => {
-  const calls = new Calls(10)
+  const calls = new Calls({ limit: 10 })
   const results = [calls.run('a1', 'a'), calls.run('a2', 'a')]
   await turns(4)
   t.strictSame(calls.queue.state, { running: 1, waiting: 1 })

@@ -9,7 +9,7 @@ import type { Message } from '../netlink/message.ts'
 import { NETLINK_ROUTE, openSocket, type SocketOptions } from '../netlink/socket.ts'
 import { makeNamespace, type TestNamespace } from '../testing/netns.ts'
 import { RTM_NEWADDR } from './attributes.ts'
-import { LOOPBACK_INDEX } from './link.ts'
+import { type Link, LOOPBACK_INDEX } from './link.ts'
 import { RtnlSocket } from './rtnl-socket.ts'
 
 const openIn = (namespace: TestNamespace) => (options?: SocketOptions) =>
@@ -33,6 +33,18 @@ test('RtnlSocket.waitForLink holds when notifications come in floods', async (t)
   await namespace.rtnl.listLinks()
   execFileSync('ip', ['-n', namespace.name, '-batch', join(directory, 'batch')])
   t.match(await waiting, { name: 'a', up: true })
+})
+
+test('RtnlSocket.waitForLink sees what changed before its subscription', async (t) => {
+  const namespace = makeNamespace(t, 'between')
+  const open = openIn(namespace)
+  const rtnl = new RtnlSocket((options) => {
+    if (options?.groups) namespace.run('ip', 'link', 'set', 'lo', 'alias', 'changed')
+    return open(options)
+  })
+  t.teardown(() => rtnl.close())
+  const holds = ({ alias }: Link) => alias === 'changed'
+  t.match(await rtnl.waitForLink('lo', { description: 'alias', deadlineMs: 300_000, holds }), { name: 'lo' })
 })
 
 test('notifications of addresses carry the sequence number of the request that caused them', async (t) => {
