@@ -5,13 +5,14 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { type Test, test } from 'tap'
 
 import { Database, type Schema } from './database.ts'
@@ -138,6 +139,7 @@ test('Database refuses what a newer Podwire wrote', async (t) => {
   open(t, path, { schema })
   t.throws(() => open(t, path), failing('ENEWER'))
   t.throws(() => insert(running, 'x'), failing('ENEWER'), 'also when it was open before')
+  t.throws(() => running.runAlone('DELETE FROM rows'), failing('ENEWER'), 'and in one statement')
 })
 
 test('Database reports damage of this boot and keeps the file', async (t) => {
@@ -165,6 +167,38 @@ test('Database names file, operation and remedy when it is damaged', async (t) =
     message: `open "${path}": ECORRUPT: file is not a database (SQLite 26)`,
     remedy: `what running pods hold can no longer be read: drain the node, then remove ${path}, ${path}-wal, ${path}-shm and ${path}.lock; a store damaged before a reboot is set aside by itself`,
   })
+})
+
+/** Of this process, as far as they lie in the directory of `path`. */
+function openFiles(path: string): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    const target = readLinkIfThere(`/proc/self/fd/${fd}`)
+    return target?.startsWith(dirname(path)) ? [basename(target)] : []
+  })
+}
+
+/** That of readdir itself is gone by then. */
+function readLinkIfThere(path: string): string | undefined {
+  try {
+    return readlinkSync(path)
+  } catch (error) {
+    if ((error as { code?: string }).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+test('Database leaves no file open when it cannot be opened', async (t) => {
+  for (const [name, damage] of [
+    ['no database', (path: string) => writeFileSync(path, 'nonsense '.repeat(100))],
+    ['rows of nonsense', (path: string) => scribble(path)],
+  ] as const) {
+    const path = databasePath(t)
+    prepare(path)
+    damage(path)
+    rmSync(`${path}.lock`) // so that its pages are looked at, as in the first opening of a boot
+    t.throws(() => open(t, path), failing('ECORRUPT'), name)
+    t.same(openFiles(path), [], name)
+  }
 })
 
 test('Database sets a file aside that was damaged before this boot', async (t) => {
@@ -247,6 +281,24 @@ test('Database does not let the WAL grow when processes end without closing', as
   for (let i = 0; i < 2000; i++) insert(db, 'x'.repeat(1000))
   t.ok(statSync(`${path}-wal`).size < 5 * 1024 * 1024, 'of 1000 pages, as SQLite has it')
   t.ok(statSync(path).size > 1024 * 1024)
+})
+
+test('Database empties a long WAL when it opens', async (t) => {
+  const path = databasePath(t)
+  const other = open(t, path)
+  for (let i = 0; i < 200; i++) insert(other, 'x'.repeat(1000))
+  t.ok(statSync(`${path}-wal`).size > 128 * 4096)
+  const db = open(t, path)
+  t.equal(statSync(`${path}-wal`).size, 0)
+  t.equal(texts(db).length, 200)
+})
+
+test('Database does not wait for the disk when it commits', async (t) => {
+  const db = open(t, databasePath(t))
+  t.same(
+    db.read(() => db.find('PRAGMA synchronous')),
+    { synchronous: 1 }, // NORMAL
+  )
 })
 
 /** Writes without end, three rows in each transaction; says so on stdout once it is at it. */
