@@ -1,11 +1,13 @@
 // The shim (native/shim.c, built by `npm run build`) and protocol.ts speak of the same bytes.
 
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chmodSync,
+  closeSync,
   copyFileSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   readlinkSync,
   renameSync,
@@ -13,7 +15,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -27,6 +29,7 @@ import {
   encodeRefusal,
   HEADER_BYTES,
   KIND,
+  MAX_BODY_BYTES,
   NOTHING,
   PLACES,
   readHeader,
@@ -51,6 +54,25 @@ const STRANGER = `
   require('node:net').createServer((socket) => socket.end('you are mine')).listen(process.argv[1], () => console.log())
 `
 
+/** Does not accept whom it lets connect. */
+const DEAF = `
+  const server = require('node:net').createServer().listen({ path: process.argv[1], backlog: 1 }, () => {
+    require('node:fs').writeSync(1, 'listening')
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+  })
+`
+
+/** Executes what follows with a descriptor that does not block (fcntl(2), O_NONBLOCK). */
+function nonBlocking(descriptor: 'STDIN' | 'STDOUT'): string[] {
+  return ['perl', '-MFcntl', '-e', `fcntl(${descriptor}, F_SETFL, O_NONBLOCK) or die; exec @ARGV`]
+}
+
+interface Way {
+  /** A program to run it by. */
+  readonly wrapper?: readonly string[]
+  readonly stdout?: 'pipe' | number
+}
+
 type Reaction = (socket: Socket, call: Call, bytes: Buffer) => void
 
 /** A directory with a shim, an executable beside it, and a daemon that does as it is told. */
@@ -72,20 +94,29 @@ async function start(t: Test, reaction?: Reaction) {
     await once(server, 'listening')
     t.teardown(() => server.close())
   }
-  const run = async (environment: Record<string, string> = {}, onStart = (_pid?: number) => {}) => {
-    const child = spawn(join(directory, 'shim'), {
+  const launch = (environment: Record<string, string> = {}, { wrapper = [], stdout = 'pipe' }: Way = {}) => {
+    const [program = '', ...args] = [...wrapper, join(directory, 'shim')]
+    return spawn(program, args, {
       argv0: '/opt/cni/bin/bridge',
       env: { PATH: process.env['PATH'], CNI_COMMAND: 'ADD', PODWIRE_SOCKET: path, ...environment },
+      stdio: ['pipe', stdout, 'pipe'],
     })
-    onStart(child.pid)
-    let [stdout, stderr] = ['', '']
-    child.stdout.on('data', (chunk) => (stdout += chunk))
-    child.stderr.on('data', (chunk) => (stderr += chunk))
-    child.stdin.end(CONFIG)
-    const [exitStatus] = await once(child, 'close')
-    return { exitStatus, stdout, stderr }
   }
-  return { directory, run }
+  const run = (environment: Record<string, string> = {}, onStart = (_pid?: number) => {}) => {
+    const child = launch(environment)
+    onStart(child.pid)
+    child.stdin?.end(CONFIG)
+    return outcomeOf(child)
+  }
+  return { directory, path, launch, run }
+}
+
+async function outcomeOf(child: ChildProcess) {
+  let [stdout, stderr] = ['', '']
+  child.stdout?.on('data', (chunk) => (stdout += chunk))
+  child.stderr?.on('data', (chunk) => (stderr += chunk))
+  const [exitStatus] = await once(child, 'close')
+  return { exitStatus, stdout, stderr }
 }
 
 async function readCall(socket: Socket): Promise<Buffer> {
@@ -166,7 +197,7 @@ test('the shim makes the call itself when the daemon does not', async (t) => {
   ]
   for (const [what, reaction, retry] of rows) {
     const { run, directory } = await start(t, reaction)
-    const { exitStatus, stdout } = await run()
+    const { exitStatus, stdout } = await run({ PODWIRE_CALL: '', PODWIRE_RETRY: '9' })
     t.strictSame(
       [exitStatus, stdout],
       [0, `ADD ${retry} ${join(directory, 'podwire')} ${CONFIG.replace('\0', '')}\n`],
@@ -208,10 +239,10 @@ test('the shim asks nobody who is not root', asRoot, async (t) => {
 
 const onX64 = { skip: process.arch !== 'x64' && 'poll(2) has another number here' }
 
-/** The timeout with which a process is in poll(2), in ms; undefined while it is in something else (proc(5), syscall). */
+/** With which timeout a process is in poll(2), in ms, -1 for none; undefined while it is elsewhere (proc(5), syscall). */
 function patienceOf(pid: number): number | undefined {
-  const [number, , , ms] = readFileSync(`/proc/${pid}/syscall`, 'utf8').split(' ')
-  return number === '7' ? Number(ms) : undefined
+  const [number, , , ms = ''] = readFileSync(`/proc/${pid}/syscall`, 'utf8').split(' ')
+  return number === '7' ? Number(BigInt.asIntN(32, BigInt(ms))) : undefined
 }
 
 test('the shim has more patience when its call has been read', onX64, async (t) => {
@@ -224,6 +255,100 @@ test('the shim has more patience when its call has been read', onX64, async (t) 
     socket.end(encodeOutcome({ exitStatus: 0, stdout: 'late', stderr: '' }))
   })
   t.match(await run({}, (child = 0) => (pid = child)), { exitStatus: 0, stdout: 'late' })
+})
+
+/** Resolves when it waits in poll(2) for as long as it takes. */
+async function waitsForEver(pid = 0): Promise<void> {
+  while (patienceOf(pid) !== -1) await nextTurn()
+}
+
+test('the shim waits for a config that comes late when its stdin does not block', onX64, async (t) => {
+  const { launch } = await start(t, (socket, { stdin }) =>
+    socket.end(encodeOutcome({ exitStatus: 0, stdout: stdin, stderr: '' })),
+  )
+  const child = launch({}, { wrapper: nonBlocking('STDIN') })
+  await waitsForEver(child.pid)
+  child.stdin?.end(CONFIG)
+  t.match(await outcomeOf(child), { exitStatus: 0, stdout: CONFIG })
+})
+
+test('the shim waits for a reader that is slow when its stdout does not block', onX64, async (t) => {
+  const stdout = 'x'.repeat(2 << 20)
+  const { launch } = await start(t, (socket) =>
+    socket.end(encodeOutcome({ exitStatus: 0, stdout, stderr: '' })),
+  )
+  const child = launch({}, { wrapper: nonBlocking('STDOUT') })
+  child.stdin?.end(CONFIG)
+  await waitsForEver(child.pid)
+  const outcome = await outcomeOf(child)
+  t.equal(outcome.exitStatus, 0)
+  t.ok(outcome.stdout === stdout, 'it is whole')
+})
+
+test('the shim reads no config for a command that has none', async (t) => {
+  const { launch } = await start(t, (socket, { stdin }) =>
+    socket.end(encodeOutcome({ exitStatus: 0, stdout: `stdin "${stdin}"`, stderr: '' })),
+  )
+  for (const CNI_COMMAND of ['VERSION', '']) {
+    // Its stdin stays open.
+    t.match(await outcomeOf(launch({ CNI_COMMAND })), { exitStatus: 0, stdout: 'stdin ""' }, CNI_COMMAND)
+  }
+})
+
+test('the shim leaves a config to the executable, whole, when it is too long to be sent', async (t) => {
+  let [heard, sent] = ['', 0]
+  const { launch, directory } = await start(t, (socket, { stdin }, { length }) => {
+    ;[heard, sent] = [stdin, length]
+    socket.end(encodeOutcome({ exitStatus: 0, stdout: 'asked', stderr: '' }))
+  })
+  const call = (config: string) => {
+    const child = launch()
+    child.stdin?.end(config)
+    return outcomeOf(child)
+  }
+  await call('')
+  const room = HEADER_BYTES + MAX_BODY_BYTES - sent
+  const longest = 'x'.repeat(room - 1)
+  t.match(await call(longest), { exitStatus: 0, stdout: 'asked' })
+  t.ok(heard === longest, 'the longest is sent whole')
+  for (const length of [room, room + 1, 3 * room]) {
+    const { exitStatus, stdout } = await call('x'.repeat(length))
+    t.equal(exitStatus, 0)
+    const expected = `ADD call= retry= ${join(directory, 'podwire')} ${'x'.repeat(length)}\n`
+    t.ok(stdout === expected, `${length} bytes, of which ${room - 1} could be sent`)
+  }
+})
+
+test('the shim exits with 1 when the result cannot be written', async (t) => {
+  const { launch } = await start(t, (socket) =>
+    socket.end(encodeOutcome({ exitStatus: 0, stdout: '{}', stderr: '' })),
+  )
+  const full = openSync('/dev/full', 'w')
+  t.teardown(() => closeSync(full))
+  const child = launch({}, { stdout: full })
+  child.stdin?.end(CONFIG)
+  t.match(await outcomeOf(child), { exitStatus: 1, stderr: '' })
+})
+
+/** Connects until there is no room for one more (unix(7), EAGAIN). */
+async function fillBacklog(t: Test, path: string): Promise<void> {
+  const fill = async () => {
+    for (;;) {
+      const socket = connect(path)
+      t.teardown(() => socket.destroy())
+      await once(socket, 'connect')
+    }
+  }
+  await t.rejects(fill(), { code: 'EAGAIN' })
+}
+
+test('the shim does not wait for a daemon that accepts nobody', async (t) => {
+  const { run, path } = await start(t)
+  const deaf = spawn(process.execPath, ['-e', DEAF, path])
+  t.teardown(() => deaf.kill())
+  await once(deaf.stdout, 'data')
+  await fillBacklog(t, path)
+  t.match(await run(), { exitStatus: 0, stdout: /^ADD call= retry= / })
 })
 
 test('the shim does not wait for a daemon that reads nothing', async (t) => {
