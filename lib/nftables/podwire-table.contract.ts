@@ -191,6 +191,16 @@ export function podwireTableContract(subject: string, open: (t: Teardown) => Nft
     t.equal(normalized(dump()), AFTER_WEB)
   })
 
+  test(`removing on ${subject} takes the rest away when another is quicker to delete one`, async (t) => {
+    const { nft } = open(t)
+    await addMasquerade(nft, web)
+    const removing = removeMasquerade(nft, web)
+    // Sent after the look for the elements, and before they are deleted; else it would be refused.
+    await nft.apply([{ verb: 'delete', elementsOf: masqueradeMaps[4], elements: [{ key: ['10.1.0.5'] }] }])
+    await removing
+    t.same(await listMasquerade(nft), [])
+  })
+
   test(`list on ${subject} tells whose every element is`, async (t) => {
     const { nft } = open(t)
     t.same(await listMasquerade(nft), [])
