@@ -297,18 +297,23 @@ test('allocate finds addresses again that another configuration has taken and le
 })
 
 test('allocate does not remember all addresses that a huge range has used', async (t) => {
-  const network = new Network({ subnet: 'fd00::/64' })
   const day = 86_400_000
-  for (let i = 0; i < 20; i++) {
-    network.add(`c${i}`, [], { nowMs: i * day })
-    network.store.transaction((tx) => tx.release('n', { containerId: `c${i}`, ifname: 'eth0' }, i * day))
+  for (const [coolDownMs, expected] of [
+    [0, ['fd00::14', 'fd00::15']], // those released within a day, and the last
+    [2 * day, ['fd00::13', 'fd00::14', 'fd00::15']],
+  ] as const) {
+    const network = new Network({ subnet: 'fd00::/64' })
+    for (let i = 0; i < 20; i++) {
+      network.add(`c${i}`, [], { nowMs: i * day, coolDownMs })
+      network.store.transaction((tx) => tx.release('n', { containerId: `c${i}`, ifname: 'eth0' }, i * day))
+    }
+    const used = network.store.transaction((tx) => {
+      const [range] = network.sets.flat()
+      return range ? tx.listUsed('n', range, 100).map(String) : []
+    })
+    t.same(used, expected, `cool-down of ${coolDownMs / day} days`)
+    t.equal(network.tryAdd('next'), 'fd00::16/64')
   }
-  const used = network.store.transaction((tx) => {
-    const [range] = network.sets.flat()
-    return range ? tx.listUsed('n', range, 100).map(String) : []
-  })
-  t.same(used, ['fd00::14', 'fd00::15'], 'those released within a day, and the last')
-  t.equal(network.tryAdd('next'), 'fd00::16/64')
 })
 
 const WEB = { podNamespace: 'default', podName: 'web-0', sticky: true }

@@ -111,6 +111,14 @@ test('changeLeases keeps upstream out of a new network when an address is handed
   t.same(world.takeovers, [])
 })
 
+test('changeLeases takes a network over in which upstream has no lease left', async (t) => {
+  const world = new World()
+  world.memory.upstream.write('net')
+  t.equal(world.store.upstream.owner('net'), 'upstream')
+  world.change(() => undefined)
+  t.equal(world.store.upstream.owner('net'), 'podwire')
+})
+
 test('changeLeases takes over again what a call that failed had claimed', async (t) => {
   const world = new World()
   world.write('10.1.0.2', 'c1\r\neth0')

@@ -68,6 +68,18 @@ test('UpstreamDirectory takes all when upstream came back after a call was kille
   t.same(names(), ['10.1.0.2', '10.1.0.3'])
 })
 
+test('UpstreamDirectory releases nothing when upstream came back to a network that is on its way to us', async (t) => {
+  const { dataDir, upstream } = makeDirectory(t)
+  write(dataDir, 'net', '10.1.0.2', 'c1')
+  mkdirSync(join(dataDir, '.taking-over', 'net', '0'), { recursive: true })
+  writeFileSync(join(dataDir, '.taking-over', 'net', '0', '10.1.0.2'), 'c1')
+  t.equal(
+    upstream.release('net', () => ['10.1.0.2']),
+    undefined,
+  )
+  t.same(readdirSync(join(dataDir, 'net')), ['10.1.0.2'])
+})
+
 test('UpstreamDirectory finishes what a call began that was killed before it put up the sign', async (t) => {
   const { dataDir, upstream } = makeDirectory(t)
   mkdirSync(join(dataDir, '.taking-over', 'net', '0'), { recursive: true })
