@@ -1,7 +1,10 @@
 // The verbs on a node in memory: what they make, and that nothing is left of what failed or was taken away.
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { test } from 'tap'
 import type { Result } from '../../lib/cni/result.ts'
+import type { Conntrack } from '../../lib/conntrack/conntrack.ts'
+import { ConntrackFake } from '../../lib/conntrack/conntrack-fake.ts'
 import { ConntrackLater } from '../../lib/conntrack/conntrack-later.ts'
 import { IpAddress } from '../../lib/ip/address.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
@@ -371,21 +374,56 @@ test('DEL forgets the connections of a pod that was masqueraded', async (t) => {
   }
 })
 
+/** The ports of a node with another conntrack. */
+function portsWith({ kernel, ports }: Scene, conntrack: Conntrack): Scene['ports'] {
+  const { fd, inode, rtnl, nft, sysctl } = kernel.host
+  return {
+    ...ports,
+    kernel: {
+      host: { fd, inode, rtnl, nft, sysctl, conntrack, close: () => undefined },
+      openNamespace: (path: string) => kernel.openNamespace(path),
+      finish: async () => undefined,
+      close: () => undefined,
+    },
+  }
+}
+
 test('ADD waits until the connections of its address are forgotten, where that was put off', async (t) => {
   const scene = makeScene()
-  const { fd, inode, rtnl, nft, sysctl, conntrack: tracked } = scene.kernel.host
+  const { conntrack: tracked } = scene.kernel.host
   const conntrack = new ConntrackLater(tracked, { onError: (error) => t.fail(String(error)), pauseMs: 1e6 })
-  const host = { fd, inode, rtnl, nft, sysctl, conntrack, close: () => undefined }
-  const kernel = {
-    host,
-    openNamespace: (path: string) => scene.kernel.openNamespace(path),
-    finish: () => conntrack.finish(),
-    close: () => undefined,
-  }
   tracked.add({ orig: ['10.1.0.5', '192.0.2.2'] })
   await conntrack.flush([IpAddress.parse('10.1.0.5')], 1)
-  await plugin.add({ ...scene.ports, kernel }, scene.request('ADD', NETCONF))
+  await plugin.add(portsWith(scene, conntrack), scene.request('ADD', NETCONF))
   t.equal(tracked.dump(), '')
+})
+
+/** Takes its time to forget, and then looks who has a lease. */
+class LateConntrack extends ConntrackFake {
+  readonly leases: string[] = []
+  readonly #scene: Scene
+
+  constructor(scene: Scene) {
+    super((count) => scene.kernel.host.sysctl.announce('netfilter/nf_conntrack_count', String(count)))
+    this.#scene = scene
+  }
+
+  override async flush(addresses: readonly IpAddress[]): Promise<number> {
+    for (let turn = 0; turn < 20; turn++) await nextTurn()
+    this.leases.push(...this.#scene.leases.keys())
+    return super.flush(addresses)
+  }
+}
+
+test('DEL gives the address back when its connections are forgotten', async (t) => {
+  const scene = makeScene()
+  await attach(scene)
+  const conntrack = new LateConntrack(scene)
+  conntrack.add({ orig: ['10.1.0.5', '192.0.2.2'] })
+  await plugin.del(portsWith(scene, conntrack), scene.request('DEL', NETCONF))
+  t.strictSame(conntrack.leases, ['pod-1 eth0'], 'held while they are forgotten')
+  t.equal(conntrack.dump(), '')
+  t.equal(scene.leases.size, 0)
 })
 
 test('DEL tries everything, keeps the record when something failed, and ends it the next time', async (t) => {

@@ -112,8 +112,10 @@ test('ConntrackLater settles an address before another pod gets it', async (t) =
   await later.settle([address('10.1.0.7'), address('10.1.0.6')])
   t.strictSame(conntrack.lists, ['10.1.0.5 10.1.0.6 of 3'])
   t.strictSame(left(), ['7'])
+  await later.flush([address('10.1.0.7')], 1)
   await later.settle([address('10.1.0.5')])
   t.equal(conntrack.lists.length, 1, 'it is settled')
+  later.close()
 })
 
 test('ConntrackLater waits for the list that an address is in', async (t) => {

@@ -22,9 +22,14 @@ const connections: readonly FakeConnection[] = [
   { orig: ['fd00::5', '2001:db8::2'] },
   { orig: ['2001:db8::9', '2001:db8::1'], reply: ['fd00::5', '2001:db8::9'] },
   { orig: ['fd00::6', '2001:db8::2'] },
+  // To an address that another answers for.
+  { orig: ['192.0.2.9', '10.1.0.5'], reply: ['10.1.0.6', '192.0.2.9'] },
+  { orig: ['2001:db8::9', 'fd00::5'], reply: ['fd00::6', '2001:db8::9'] },
 ]
 const LEFT = `connection 10.1.0.50 > 192.0.2.2, 192.0.2.2 > 10.1.0.50
 connection 10.1.0.6 > 192.0.2.2, 192.0.2.2 > 10.1.0.6
+connection 192.0.2.9 > 10.1.0.5, 10.1.0.6 > 192.0.2.9
+connection 2001:db8::9 > fd00::5, fd00::6 > 2001:db8::9
 connection fd00::6 > 2001:db8::2, 2001:db8::2 > fd00::6
 `
 const [TCP, UDP] = [6, 17]

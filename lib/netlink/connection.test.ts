@@ -74,6 +74,18 @@ test('Connection.get takes the one reply, and asks for no acknowledgement', asyn
   )
 })
 
+test('Connection numbers its requests anew after the largest sequence number', async (t) => {
+  const answer: Turn = (requests) => requests.map((request) => datagram(ack(request)))
+  const { kernel, connection } = connect(t, [answer, answer, answer], { lastSeq: 0xffff_fffc })
+  await connection.batch([newToy('bear'), newToy('doll')])
+  await connection.batch([newToy('kite'), newToy('ball')]) // one number is left
+  await connection.request(getToys)
+  t.same(
+    kernel.heard.map((requests) => requests.map(({ seq }) => seq)),
+    [[0xffff_fffd, 0xffff_fffe], [1, 2], [3]],
+  )
+})
+
 const REFUSALS: readonly (readonly [name: string, turn: Turn, message: string])[] = [
   ['without words', (r) => [datagram(refuse(one(r), 17))], 'toy add bear: EEXIST: file already exists'],
   [

@@ -67,6 +67,8 @@ export interface ConnectionOptions {
   readonly gathers?: boolean
   /** How long the kernel may take to answer, in ms. */
   readonly deadlineMs?: number
+  /** The sequence number before the first, 0 by default: they are u32, and begin anew after the largest. */
+  readonly lastSeq?: number
   /**
    * Hears multicast notifications. Such a connection makes no requests: a notification of an address or a route
    * carries the sequence number of the request that caused it, whosever that was (rtmsg_ifa), and would pass for a
@@ -135,12 +137,13 @@ export class Connection {
   /** What is yet to be sent, by the last sequence number of each conversation. */
   readonly #gathered = new Map<number, Uint8Array>()
   #gatheredBytes = 0
-  #seq = 0
+  #seq: number
   #lastDump: Promise<unknown> = Promise.resolve()
 
   constructor(transport: Transport, options: ConnectionOptions = {}) {
     this.#transport = transport
     this.#options = options
+    this.#seq = options.lastSeq ?? 0
     transport.listen(
       (datagram) => this.#receive(datagram),
       (error) => this.#lose(Math.abs(error.errno ?? ENOTCONN), error),
