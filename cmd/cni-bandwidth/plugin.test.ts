@@ -228,6 +228,29 @@ test('DEL leaves what others have put in the place of its limits', async (t) => 
   t.notMatch(scene.dump(), /tbf/)
 })
 
+test('DEL leaves a filter of others that came beside ours', async (t) => {
+  const { scene, add, del } = await start()
+  const { rtnl } = scene.kernel.host
+  await add()
+  await rtnl.apply({ change: 'create link', link: { kind: 'ifb', name: 'other' } })
+  const [{ index: dev }, { index: to }] = [await rtnl.getLink('host0'), await rtnl.getLink('other')]
+  await rtnl.apply({ change: 'add redirect', redirect: { dev, to } })
+  await del()
+  t.match(scene.dump(), /link host0 .*\{ ingress \}.* redirect other/)
+  t.notMatch(scene.dump(), /bwp|tbf/)
+})
+
+test('DEL leaves a link of another name that has the index of the wire by now', async (t) => {
+  const { scene, add, del } = await start()
+  const { rtnl } = scene.kernel.host
+  await add()
+  const { index } = await rtnl.getLink('host0')
+  await rtnl.apply({ change: 'set link', link: index, set: { name: 'theirs' } })
+  await del()
+  t.match(scene.dump(), /link theirs .*\{ root tbf rate 1000000bps .*\{ ingress \}/)
+  t.notMatch(scene.dump(), /bwp|attachment/)
+})
+
 // printf netpod-1 | sha512sum | cut -c-12
 const UPSTREAM_NAME = 'bwp4ff8982b6c35'
 

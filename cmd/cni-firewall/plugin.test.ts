@@ -201,6 +201,15 @@ test('what was flushed comes back with another pod’s ADD, and by repair', asyn
   for (const number of [5, 6]) await call(scene, 'CHECK', conf(), pod(number))
 })
 
+test('what was flushed of bridges alone comes back with the ADD of another isolated pod', async (t) => {
+  const scene = makeScene()
+  const isolated = conf({ ingressPolicy: 'isolated' })
+  await call(scene, 'ADD', isolated, pod(5))
+  await scene.kernel.host.nft.apply([{ verb: 'delete', table: spoofTable }])
+  await call(scene, 'ADD', isolated, pod(6))
+  for (const number of [5, 6]) await t.resolves(call(scene, 'CHECK', isolated, pod(number)))
+})
+
 test('DEL and GC find what has no record, by its owner', async (t) => {
   const scene = makeScene()
   for (const number of [5, 6, 7]) await call(scene, 'ADD', conf(), pod(number))

@@ -319,6 +319,14 @@ export function hostportTableContract(name: string, open: (t: Teardown) => NftUn
     })
   }
 
+  test(`${name}: the rules of every subnet are mended by adding when the table is flushed`, async (t) => {
+    const { nft } = open(t)
+    await addHostports(nft, web, WEB)
+    await nft.apply([{ verb: 'flush', table: podwireTable }])
+    t.equal(await addHostports(nft, db, DB), true)
+    t.strictSame(await checkHostports(nft, web, WEB), [])
+  })
+
   for (const [damage, [operations, difference]] of Object.entries(ELEMENT_DAMAGES)) {
     test(`${name}: a damage is found, and mended by its owner, when ${damage}`, async (t) => {
       const { nft, dump } = open(t)
