@@ -54,6 +54,7 @@ test('ADD refuses the node’s own namespace and one that is not there', async (
   await t.rejects(add(scene, { netns: '/run/netns/gone' }), { code: 8 })
   await del(scene, { netns: 'host' })
   t.equal(scene.dump(), before)
+  t.strictSame(scene.kernel.openHandles(), [])
 })
 
 for (const [text, message] of [

@@ -627,6 +627,25 @@ test('what begins like HTTP and is not is refused in its way', async (t) => {
   t.match(text, /^HTTP\/1.1 400 Bad Request/)
 })
 
+/** What a program has open that this process starts: `ls` has the directory as one more. */
+function inherited(): string {
+  return execFileSync('ls', ['/proc/self/fd'], { encoding: 'utf8' })
+}
+
+test('a program that is started while there are clients has none of their connections', async (t) => {
+  const { path, service, open } = await start(t)
+  const before = inherited()
+  // Those that come in one turn are accepted together.
+  const clients = await Promise.all([open(), open(), open()])
+  for (const client of clients) client.write(encodeCall(CALL))
+  const asks = [await service.next(), await service.next(), await service.next()]
+  service.status = () => ({ inherited: inherited() })
+  const { text } = await ask(path, '/status')
+  t.equal(JSON.parse(text).inherited, before)
+  for (const { answer } of asks) answer(DONE)
+  for (const client of clients) t.equal(await client.hearLast(), `outcome ${JSON.stringify(DONE)}`)
+})
+
 test('half a request of HTTP is given up', async (t) => {
   const { open, server } = await start(t, { requestTimeoutMs: 50 })
   const { socket } = await open()
