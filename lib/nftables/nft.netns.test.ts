@@ -8,6 +8,7 @@ import { makeNamespace, runJson } from '../testing/netns.ts'
 import { olderKernel } from '../testing/older-kernel.ts'
 import { openRelayed } from '../testing/relayed.ts'
 import { podwireTable } from './masquerade-rules.ts'
+import { NFT_MSG_GETGEN } from './messages.ts'
 import { nftContract } from './nft.contract.ts'
 import type { Nft } from './nft.ts'
 import { NftSocket } from './nft-socket.ts'
@@ -275,6 +276,24 @@ async function askForRules(t: Test, socket: () => Transport): Promise<void> {
   ns.run('nft', 'delete', 'table', 'inet', 'podwire')
   t.equal(await look(), '0 read')
 }
+
+test('kernel is asked for the rules of our table again when somebody has changed them meanwhile', async (t) => {
+  let generations = 0
+  const rival = (datagram: DataView, at: number) => {
+    if (datagram.getUint16(at + 4, true) !== NFT_MSG_GETGEN.type || ++generations !== 2) return
+    ns.run('nft', 'add', 'rule', 'inet', 'podwire', 'a', 'accept') // after the rules were listed
+  }
+  const { nft } = open(t, () =>
+    olderKernel(
+      ns.netns.enter(() => openSocket(NETLINK_NETFILTER)),
+      rival,
+    ),
+  )
+  ns.run('nft', 'add table inet podwire; add chain inet podwire a')
+  t.equal((await nft.listRules(podwireTable)).length, 0)
+  t.equal(generations, 2)
+  t.equal((await nft.listRules(podwireTable)).length, 1)
+})
 
 test('kernel keeps ranges apart that touch', async (t) => {
   const { nft, dump } = open(t)
