@@ -268,6 +268,28 @@ export function hostportTableContract(name: string, open: (t: Teardown) => NftUn
     t.equal(await findHostportOwner(nft, hostport('udp', 8080, '10.1.0.6#1')), undefined)
   })
 
+  test(`${name}: a port whose holder gives it up just then is had`, async (t) => {
+    const { nft } = open(t)
+    const one = { hostports: web.hostports.slice(0, 1), masquerades: [] }
+    await addHostports(nft, one, DB)
+    let hasGone = false
+    // After it was found taken, and before it is asked whose it is.
+    const leaving = new Proxy(nft, {
+      get: (target, key) => {
+        const method = Reflect.get(target, key).bind(target)
+        if (key !== 'findElement' || hasGone) return method
+        hasGone = true
+        return async (...words: unknown[]) => {
+          await removeHostports(nft, one, DB)
+          return method(...words)
+        }
+      },
+    })
+    t.equal(await addHostports(leaving, one, WEB), false)
+    t.equal(hasGone, true)
+    t.strictSame(await checkHostports(nft, one, WEB), [])
+  })
+
   test(`${name}: one port is several pods’ by protocol, address and family`, async (t) => {
     const { nft } = open(t)
     await addHostports(nft, web, WEB)

@@ -52,7 +52,7 @@ export async function addHostports(nft: Nft, ports: Hostports, owner: string): P
     const other = found.findIndex((element) => element !== undefined && element.comment !== owner)
     const hostport = ports.hostports[other]
     if (hostport !== undefined) throw new HostportTaken(hostport, found[other]?.comment ?? '', error)
-    if (found.every((element) => element === undefined)) throw error
+    // Its own from before, or somebody's who has gone meanwhile.
     await removeOwned(nft, elements)
     return add(nft, ports, elements)
   }
