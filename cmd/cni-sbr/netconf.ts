@@ -12,13 +12,15 @@ export const netconfSchema = object({
     integer({
       min: 1,
       max: MAX_TABLE,
-      doc: 'the routing table; the first from 100 on that is free when absent',
+      doc: 'the routing table of all addresses, with the routes that others have put there: none are moved',
     }),
   ),
   gateways: list(string(), {
-    doc: 'gateways of the default routes, one of each family at most; those of prevResult when absent',
+    doc: 'gateways of the default routes, one of each family at most; without effect beside "table"',
   }),
-  addSourceHints: boolean({ doc: 'routes name the interface’s address as their source' }),
+  addSourceHints: boolean({
+    doc: 'routes name the interface’s address as their source; without effect beside "table"',
+  }),
 })
 
 export interface SbrNetconf {

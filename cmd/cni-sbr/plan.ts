@@ -24,7 +24,7 @@ export interface SbrRecord extends PodRecord {
   readonly ways: readonly SourceWay[]
   /** Taken from the main table. */
   readonly moved: readonly RouteRecord[]
-  /** The tables of `ways`: other plugins' CHECK looks there for the interface's routes. */
+  /** Where they are now: other plugins' CHECK looks there for the interface's routes. */
   readonly routesTo: readonly number[]
 }
 
@@ -32,7 +32,7 @@ export interface SbrRecord extends PodRecord {
 export interface SourceWay {
   readonly source: string
   readonly table: number
-  /** Its default route, and what the interface had in the main table. */
+  /** Its default route, and what the interface had in the main table; none in a table that the config names. */
   readonly routes: readonly RouteRecord[]
 }
 
@@ -50,11 +50,24 @@ export async function planRecord(
   const link = await pod.rtnl.findLink(request.ifname)
   if (link === undefined)
     throw new CniError(CNI_CODE.internal, `Cannot find network interface ${request.ifname}: Link not found`)
+  const common = { ...podRecord(request, pod), index: link.index }
+  const { table: named } = netconf
+  if (named !== undefined)
+    return { ...common, ways: ips.map((ip) => wayTo(ip, named)), moved: [], routesTo: [] }
   const present = await pod.rtnl.listRoutes({ dev: link.index })
   const moved = present.filter(isMovable).map(toRouteRecord).sort(directFirst)
-  const tables = await chooseTables(ports, request, { pod, netconf, count: ips.length })
+  const tables = await chooseTables(ports, request, { pod, count: ips.length })
   const ways = ips.map((ip, at) => planWay(ip, { table: tables[at] ?? FIRST_TABLE, moved, netconf }))
-  return { ...podRecord(request, pod), index: link.index, ways, moved, routesTo: [...new Set(tables)] }
+  return { ...common, ways, moved, routesTo: tables }
+}
+
+/** A table that the config names has the routes that others have put there, such as the IPAM's: none is touched. */
+function wayTo(ip: ResultIp, table: number): SourceWay {
+  return { source: alone(Prefix.parse(ip.address).address), table, routes: [] }
+}
+
+export function tablesOf({ ways }: Pick<SbrRecord, 'ways'>): number[] {
+  return ways.map(({ table }) => table)
 }
 
 /** Each address has a table, since each may have a gateway of its own. */
@@ -103,14 +116,13 @@ function ipsOf(request: Request, { ips = [], interfaces = [] }: Result): ResultI
 async function chooseTables(
   { attachments }: Ports,
   { containerId }: Request,
-  { pod: { rtnl }, netconf, count }: { pod: Namespace; netconf: SbrNetconf; count: number },
+  { pod: { rtnl }, count }: { pod: Namespace; count: number },
 ): Promise<number[]> {
-  if (netconf.table !== undefined) return Array.from({ length: count }, () => netconf.table as number)
   const rules = [...(await rtnl.listRules(4)), ...(await rtnl.listRules(6))]
   const routes = await rtnl.listRoutes()
   const recorded = attachments
     .list({ plugin: 'cni-sbr', containerId })
-    .flatMap(({ record }) => (record as SbrRecord).routesTo)
+    .flatMap(({ record }) => tablesOf(record as SbrRecord))
   const taken = new Set([...rules, ...routes].map(({ table }) => table).concat(recorded))
   const free: number[] = []
   for (let table = FIRST_TABLE; free.length < count; table++) if (!taken.has(table)) free.push(table)

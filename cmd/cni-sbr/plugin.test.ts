@@ -112,9 +112,33 @@ test('each interface has the first table that is free', async (t) => {
   pod.close()
   await add(scene)
   t.match(scene.dump(), 'rule from 10.1.0.5/32 lookup 102')
+})
+
+test('a table that the config names gets rules, and its routes and the main table’s are left alone', async (t) => {
+  const scene = await start()
+  const pod = scene.kernel.openNamespace(NETNS)
+  const { index: dev } = await pod.rtnl.getLink('eth0')
+  const gateway = IpAddress.parse('10.1.0.9')
+  await pod.rtnl.apply({
+    change: 'add route',
+    route: { dst: Prefix.parse('0.0.0.0/0'), gateway, dev, table: 1000 },
+  })
+  pod.close()
+  const fresh = scene.dump()
+  const before = routing(scene)
+  const named = { table: 1000, gateways: ['10.1.0.8'], addSourceHints: true }
+  await add(scene, named)
+  t.strictSame(routing(scene), [
+    ...before,
+    'rule from 10.1.0.5/32 lookup 1000 pref 32765',
+    'rule from fd00:1::5/128 lookup 1000 pref 32765',
+  ])
+  await check(scene)
+  await plugin.add(scene.ports, scene.request('ADD', { name: 'other' }, { prevResult: RESULT }))
+  t.match(scene.dump(), 'rule from 10.1.0.5/32 lookup 100 ', 'another interface chooses its own')
+  await plugin.del(scene.ports, scene.request('DEL', { name: 'other' }, {}))
   await del(scene)
-  await add(scene, { table: 1000 })
-  t.match(scene.dump(), 'rule from 10.1.0.5/32 lookup 1000')
+  t.equal(scene.dump(), fresh)
 })
 
 test('gateways and source hints', async (t) => {
@@ -247,7 +271,7 @@ test('of two interfaces that chose one table at the same moment, the second give
         containerId: 'pod-1',
         ifname: 'eth1',
         netns: NETNS,
-        record: { routesTo: [101] },
+        record: { ways: [{ table: 101 }] },
         bootId: scene.ports.bootId,
         createdAtMs: 0,
         isComplete: false,

@@ -7,11 +7,14 @@ export const reference: PluginReference = {
   name: 'cni-sbr',
   summary: 'makes what a pod sends from an address of an interface leave by that interface.',
   about: [
-    'Chained, after a plugin that gives the interface addresses; for pods with several. Each address gets a routing table and a rule, and the interface’s routes move there; DEL moves them back.',
+    'Chained, after a plugin that gives the interface addresses; for pods with several. Each address gets a routing table and a rule, and the interface’s routes move there; DEL moves them back. With `table` there are only rules.',
   ],
   schema: netconfSchema,
   notes: {
-    table: { absent: 'free ones from 100 on', more: 'One for all addresses of the interface.' },
+    table: {
+      absent: 'free ones from 100 on, to which the routes move',
+      more: 'The IPAM’s `routes` can have the same `table`.',
+    },
     gateways: { absent: 'those of the addresses' },
   },
   example: [

@@ -18,7 +18,7 @@ import { type Route, RT_TABLE_MAIN } from '../../lib/rtnl/route.ts'
 import type { Rtnl } from '../../lib/rtnl/rtnl.ts'
 import type { Rule } from '../../lib/rtnl/rule.ts'
 import { parseNetconf } from './netconf.ts'
-import { planRecord, type SbrRecord } from './plan.ts'
+import { planRecord, type SbrRecord, tablesOf } from './plan.ts'
 
 export const sourceRouting: ChainedPlugin<SbrRecord> = {
   plugin: 'cni-sbr',
@@ -57,12 +57,12 @@ async function make(
  * @throws CniError 11
  */
 function requireOwnTables({ attachments }: Ports, request: Request, { routesTo }: SbrRecord): void {
-  if (parseNetconf(request).table !== undefined) return
+  if (routesTo.length === 0) return
   const { name: network, containerId, ifname } = request
   const others = attachments
     .list({ plugin: sourceRouting.plugin, containerId })
     .filter((other) => other.network !== network || other.ifname !== ifname)
-  const taken = others.flatMap(({ record }) => (record as SbrRecord).routesTo)
+  const taken = others.flatMap(({ record }) => tablesOf(record as SbrRecord))
   const shared = routesTo.find((table) => taken.includes(table))
   if (shared === undefined) return
   const message = `routing table ${shared} is taken by another interface of this pod at this moment`

@@ -252,7 +252,22 @@ const chain: Case = {
   oursOnly: 'upstream’s CHECK of the bridge does not find the routes that sbr has moved',
 }
 
+/** Its route is the IPAM's, as `routes` of host-local with `table` makes one. */
+async function playNamedTable(stage: Stage): Promise<void> {
+  const { pod, prevResult } = await podWithInterface(stage)
+  await stage.sh('ip route add default via 10.1.0.9 dev eth0 table 77', pod)
+  await stage.settle()
+  await live(stage, { plugin: 'sbr', pod, fields: { table: 77, prevResult } })
+}
+
+const namedTable: Case = {
+  title: 'sbr with a table makes rules, and leaves all routes alone',
+  play: playNamedTable,
+  oursOnly: 'upstream 1.1.1 knows no table; 1.9.1 does the same',
+}
+
 export const chainCases: readonly Case[] = [
   ...Object.entries(stories).map(([title, play]) => ({ title, play })),
   chain,
+  namedTable,
 ]
