@@ -127,6 +127,21 @@ test('routes of the pod', async (t) => {
       ['192.0.2.0/24 scope link'],
     ],
     [
+      'have a next hop all the same over IPv6, which has no scopes',
+      {},
+      [
+        { dst: '2001:db8::/32', scope: 253 },
+        { dst: '2001:db9::/32', gw: 'fd00:1::9', scope: 254 },
+      ],
+      ['2001:db8::/32 via fd00:1::1', '2001:db9::/32 via fd00:1::9'],
+    ],
+    [
+      'are in the main table when theirs is 0',
+      {},
+      [{ dst: '192.0.2.0/24', table: 0 }],
+      ['192.0.2.0/24 via 10.1.0.1'],
+    ],
+    [
       'get a default route for each family with isDefaultGateway',
       { isDefaultGateway: true },
       [],
@@ -137,6 +152,38 @@ test('routes of the pod', async (t) => {
       { isDefaultGateway: true },
       [defaultRoute, { dst: '::/0', gw: 'fd00:1::9' }],
       ['default via 10.1.0.1', 'default via fd00:1::9'],
+    ],
+    [
+      'keep it however it is written',
+      { isDefaultGateway: true },
+      [
+        { ...defaultRoute, table: 254 },
+        { dst: '0::/0', priority: 1024, table: 0 },
+      ],
+      ['default via 10.1.0.1', 'default via fd00:1::1 metric 1024'],
+    ],
+    [
+      'do not count one that is for another table or has another metric',
+      { isDefaultGateway: true },
+      [
+        { ...defaultRoute, table: 100 },
+        { dst: '::/0', priority: 50 },
+      ],
+      [
+        'default via 10.1.0.1 table 100',
+        'default via fd00:1::1 metric 50',
+        'default via 10.1.0.1',
+        'default via fd00:1::1',
+      ],
+    ],
+    [
+      'count one with a next hop wherever it is, as upstream’s do',
+      { isDefaultGateway: true },
+      [
+        { ...defaultRoute, gw: '10.1.0.9', table: 100 },
+        { dst: '::/0', gw: 'fd00:1::9', priority: 50 },
+      ],
+      ['default via 10.1.0.9 table 100', 'default via fd00:1::9 metric 50'],
     ],
   ]
   for (const [what, netconf, routes, expected] of cases) {

@@ -6,11 +6,14 @@ import { type RandomBytes, toHex } from '../../lib/host/random.ts'
 import type { Family, IpAddress } from '../../lib/ip/address.ts'
 import { macForAddress, macFromRandom } from '../../lib/ip/mac.ts'
 import { Prefix } from '../../lib/ip/prefix.ts'
+import { RT_TABLE_MAIN } from '../../lib/rtnl/route.ts'
 import type { BridgeAttachment } from './attachment.ts'
 import type { SettledNetconf } from './mtu.ts'
 import type { BridgeNetconf } from './netconf.ts'
 
 const DEFAULT_ROUTE = { 4: '0.0.0.0/0', 6: '::/0' } as const
+/** Of a route that names none (IP6_RT_PRIO_USER of linux/ipv6_route.h). */
+const DEFAULT_METRIC = { 4: 0, 6: 1024 } as const
 
 /**
  * @param ipam     the IPAM's result; undefined for a link without addresses
@@ -80,8 +83,14 @@ function planRoutes(
   return [...routes, ...added]
 }
 
-function isDefaultRoute({ dst }: ResultRoute, family: Family): boolean {
-  return dst === DEFAULT_ROUTE[family]
+/**
+ * One that names its next hop counts wherever it is, as in upstream's. One that names none counts where a second could
+ * not be beside it; by one in another table, or with another metric, the pod was not meant to be without.
+ */
+function isDefaultRoute({ dst, gw, table, priority }: ResultRoute, family: Family): boolean {
+  if (!dst.endsWith('/0') || dst.includes(':') !== (family === 6)) return false
+  const metric = DEFAULT_METRIC[family]
+  return gw !== undefined || ((table || RT_TABLE_MAIN) === RT_TABLE_MAIN && (priority || metric) === metric)
 }
 
 function firstGateway(ips: readonly PodIp[], family: Family): IpAddress | undefined {

@@ -132,6 +132,20 @@ const lives: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
 
 const together: readonly Case[] = [
   {
+    title: 'routes are in the table and with the metric that they name, and IPv6 ones have no scope',
+    oursOnly: 'upstream 1.1.1 does not know these fields; 1.9.1 makes the same routes',
+    async play(stage) {
+      const routes = [
+        { dst: '0.0.0.0/0', table: 100 },
+        { dst: '::/0', priority: 50 },
+        { dst: '10.9.0.0/16', table: 0 },
+        { dst: 'fd00:8::/48', scope: 253 },
+        { dst: 'fd00:9::/48', gw: 'fd00:1::9', scope: 254 },
+      ]
+      await live(stage, { isDefaultGateway: true, ipam: stage.ipam({ ...DUAL, routes }) })
+    },
+  },
+  {
     title: 'lo comes up when it is down',
     async play(stage) {
       const pod = await stage.addPod()

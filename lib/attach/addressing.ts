@@ -54,16 +54,17 @@ function kernelRoute(route: ResultRoute, gateways: readonly IpAddress[]): Route 
   try {
     const dst = Prefix.parse(route.dst)
     const own = route.gw ? IpAddress.parse(route.gw) : undefined
+    const scope = dst.family === 6 ? undefined : route.scope // IPv6 has no scopes
     // A route of link scope has no next hop.
     const fallback =
-      route.scope === RT_SCOPE.link ? undefined : gateways.find(({ family }) => family === dst.family)
+      scope === RT_SCOPE.link ? undefined : gateways.find(({ family }) => family === dst.family)
     const gateway = own ?? fallback
     return {
       dst,
       ...(gateway === undefined ? {} : { gateway }),
       ...(route.priority ? { priority: route.priority } : {}),
-      ...(route.table === undefined ? {} : { table: route.table }),
-      ...(route.scope === undefined ? {} : { scope: route.scope }),
+      ...(route.table ? { table: route.table } : {}), // 0 is the main one (RT_TABLE_UNSPEC)
+      ...(scope === undefined ? {} : { scope }),
       ...(route.mtu ? { mtu: route.mtu } : {}),
       ...(route.advmss ? { advmss: route.advmss } : {}),
     }
