@@ -88,7 +88,19 @@ export function addressingOf(record: Pick<PtpRecord, 'ips' | 'routes' | 'subnetR
       ...(scope === undefined ? {} : { scope }),
     }
   })
-  return { addresses, routes: [...own, ...routes], enableDad, noPrefixRoutes: true }
+  const others = routes.map((route) => (isBeside(route, record) ? { ...route, onLink: true } : route))
+  return { addresses, routes: [...own, ...others], enableDad, noPrefixRoutes: true }
+}
+
+/**
+ * By a next hop in the pod's subnet that is neither the gateway nor the pod: the kernel takes it for a neighbour by the route
+ * of its own to the subnet, which upstream deletes after, and which is never there in ours.
+ */
+function isBeside({ gateway }: Route, { ips }: Pick<PtpRecord, 'ips'>): boolean {
+  if (gateway === undefined || ips.some((ip) => ip.gateway === String(gateway))) return false
+  const prefixes = ips.map(({ address }) => Prefix.parse(address))
+  const isOwn = prefixes.some(({ address }) => address.equals(gateway))
+  return !isOwn && prefixes.some((prefix) => prefix.contains(gateway))
 }
 
 /** On the node's end, when it is up: the gateways' addresses, and a route to each of the pod's. */

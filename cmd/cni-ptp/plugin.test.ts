@@ -85,6 +85,37 @@ test('ADD wires node and pod, CHECK sees it, DEL takes it away', async (t) => {
   t.equal(scene.dump(), after, 'a second DEL is fine')
 })
 
+test('routes go by any next hop in the pod’s subnet, and CHECK sees them', async (t) => {
+  const scene = start()
+  scene.routes = [
+    { dst: '0.0.0.0/0' },
+    { dst: '10.9.0.0/16', gw: '10.1.0.9' },
+    { dst: '10.10.0.0/16', gw: '10.1.0.5' },
+    { dst: '::/0', gw: 'fd00:1::8' },
+    { dst: '::/0', gw: 'fd00:1::9' },
+  ]
+  const result = await add(scene)
+  t.strictSame(
+    state(scene, '/run/netns/pod-1')?.filter((line) => /^route (default|10\.9|10\.10)/.test(line)),
+    [
+      'route 10.10.0.0/16 via 10.1.0.5 dev eth0 scope global',
+      'route 10.9.0.0/16 via 10.1.0.9 dev eth0 onlink scope global',
+      'route default via 10.1.0.1 dev eth0 scope global',
+      'route default via fd00:1::8 dev eth0 onlink scope global metric 1024',
+      'route default via fd00:1::9 dev eth0 onlink scope global metric 1024',
+    ],
+  )
+  await check(scene, result)
+})
+
+test('ADD refuses a route by a next hop that is nowhere', async (t) => {
+  const scene = start()
+  scene.routes = [{ dst: '10.9.0.0/16', gw: '10.77.0.9' }]
+  await t.rejects(add(scene), {
+    message: /ENETUNREACH: Nexthop has invalid gateway$/,
+  })
+})
+
 test('DEL needs neither namespace nor config', async (t) => {
   for (const [netconf, pod] of [
     [NETCONF, { netns: '' }],

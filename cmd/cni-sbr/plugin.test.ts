@@ -165,6 +165,24 @@ test('each address has its own gateway', async (t) => {
   t.equal(lines.filter((line) => line.includes('default') && !line.includes('::')).length, 2)
 })
 
+test('a route by a next hop that only it calls a neighbour moves, and comes back', async (t) => {
+  const scene = await start()
+  const pod = scene.kernel.openNamespace(NETNS)
+  const { index: dev } = await pod.rtnl.getLink('eth0')
+  const gateway = IpAddress.parse('10.77.0.1')
+  await pod.rtnl.apply({
+    change: 'add route',
+    route: { dst: Prefix.parse('10.9.0.0/16'), gateway, dev, onLink: true },
+  })
+  pod.close()
+  const fresh = scene.dump()
+  await add(scene)
+  t.ok(routing(scene).includes('route 10.9.0.0/16 via 10.77.0.1 dev eth0 onlink table 100 scope global'))
+  await check(scene)
+  await del(scene)
+  t.equal(scene.dump(), fresh)
+})
+
 test('only addresses of the interface get rules', async (t) => {
   const scene = await start()
   const ips = [

@@ -143,6 +143,15 @@ const stories: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
       fields: { ipam: stage.ipam({ ...DUAL, routes: DEFAULT_ROUTES }) },
     })
   },
+  'ptp makes routes by any next hop in the pod’s subnet': async (stage) => {
+    const pod = await stage.addPod()
+    const routes = [
+      ...DEFAULT_ROUTES,
+      { dst: '10.9.0.0/16', gw: '10.1.0.9' },
+      { dst: 'fd00:9::/48', gw: 'fd00:1::9' },
+    ]
+    await live(stage, { plugin: 'ptp', pod, fields: { ipam: stage.ipam({ ...DUAL, routes }) } })
+  },
   'ptp hides pods behind the node, and they reach each other': async (stage) => {
     const [one, two] = [await stage.addPod('pod1'), await stage.addPod('pod2')]
     await stage.addOutside()

@@ -13,10 +13,11 @@ export interface RouteRecord {
   readonly scope?: number
   readonly mtu?: number
   readonly advmss?: number
+  readonly onLink?: boolean
   readonly connected?: boolean
 }
 
-type RoutePart = Pick<Route, 'dst' | 'gateway' | 'source' | 'priority' | 'mtu' | 'advmss'> &
+type RoutePart = Pick<Route, 'dst' | 'gateway' | 'source' | 'priority' | 'mtu' | 'advmss' | 'onLink'> &
   Partial<Pick<RouteState, 'scope' | 'connected'>>
 
 export function toRouteRecord({
@@ -27,6 +28,7 @@ export function toRouteRecord({
   scope,
   mtu,
   advmss,
+  onLink,
   connected,
 }: RoutePart): RouteRecord {
   return {
@@ -37,6 +39,7 @@ export function toRouteRecord({
     ...(scope === undefined || dst.family === 6 ? {} : { scope }), // IPv6 has no scopes
     ...(mtu === undefined ? {} : { mtu }),
     ...(advmss === undefined ? {} : { advmss }),
+    ...(onLink ? { onLink } : {}),
     ...(connected ? { connected } : {}),
   }
 }

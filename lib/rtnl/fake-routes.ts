@@ -63,13 +63,27 @@ function wayIn(
     .sort((a, b) => b.dst.length - a.dst.length)[0]
 }
 
-function checkGateway(stack: FakeStack, link: FakeLink, { gateway, dst, scope, table }: Route): void {
+function checkGateway(stack: FakeStack, link: FakeLink, route: Route): void {
+  const { gateway, dst, scope, table, onLink } = route
   if (gateway === undefined) return
+  if (dst.family === 4 && onLink) checkOnLink(stack, route)
   if (dst.family === 4 && (gateway.family !== 4 || (scope ?? 0) >= RT_SCOPE.link)) throw unreachable(4)
   if (dst.family === 6 && isLocalAddress(stack, gateway))
     throw new FakeRefusal('EINVAL', { text: 'Gateway can not be a local address' })
   const isLinkLocal = dst.family === 6 && LINK_LOCAL6.contains(gateway)
-  if (!isLinkLocal && wayTo(stack, gateway, { link, table }) === undefined) throw unreachable(dst.family)
+  if (dst.family === 4 && isOwnAddress(stack, link, gateway)) return
+  if (!isLinkLocal && !onLink && wayTo(stack, gateway, { link, table }) === undefined)
+    throw unreachable(dst.family)
+}
+
+function isOwnAddress({ addresses }: FakeStack, link: FakeLink, address: IpAddress): boolean {
+  return addresses.some((one) => one.link === link && one.prefix.address.equals(address))
+}
+
+function checkOnLink(stack: FakeStack, { gateway, scope }: Route): void {
+  if ((scope ?? 0) >= RT_SCOPE.link) throw new FakeRefusal('EINVAL', { text: 'Nexthop has invalid scope' })
+  if (gateway !== undefined && isLocalAddress(stack, gateway))
+    throw new FakeRefusal('EINVAL', { text: 'Nexthop has invalid gateway' })
 }
 
 function unreachable(family: 4 | 6): FakeRefusal {
@@ -98,6 +112,7 @@ function isSameRoute(a: FakeRoute, b: FakeRoute): boolean {
   if (!isSameWay || !a.dst.equals(b.dst) || a.table !== b.table) return false
   if ((a.priority ?? 0) !== (b.priority ?? 0)) return false
   if (a.dst.family === 6) return true
+  if ((a.onLink ?? false) !== (b.onLink ?? false)) return false
   const isSameInfo = a.scope === b.scope && same(a.source, b.source) && a.connected === b.connected
   return isSameInfo && (a.mtu ?? 0) === (b.mtu ?? 0) && (a.advmss ?? 0) === (b.advmss ?? 0)
 }

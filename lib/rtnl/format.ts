@@ -158,6 +158,7 @@ export function formatRoute(route: Omit<Route, 'dev'> & { readonly dev?: LinkRef
     route.dst.length === 0 ? 'default' : String(route.dst),
     ...(route.gateway === undefined ? [] : [`via ${route.gateway}`]),
     ...(route.dev === undefined ? [] : [formatRef(route.dev)]),
+    ...(route.onLink ? ['onlink'] : []),
     ...(route.source === undefined ? [] : [`src ${route.source}`]),
     ...(route.advertised ? ['proto ra'] : []),
     ...(route.table === undefined || route.table === RT_TABLE_MAIN ? [] : [`table ${route.table}`]),

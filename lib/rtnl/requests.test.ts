@@ -239,6 +239,18 @@ const GOLDENS: readonly Golden[] = [
     `,
   },
   {
+    ip: 'ip route prepend 10.7.0.0/16 via 10.99.0.9 dev veth9 onlink',
+    change: {
+      change: 'add route',
+      route: { ...route('10.7.0.0/16'), gateway: gateway('10.99.0.9'), onLink: true },
+    },
+    kind: 'RTM_NEWROUTE',
+    flags: '400',
+    hex: `
+      02100000 fe030001 04000000 08000100 0a070000 08000500 0a630009 08000400 06000000
+    `,
+  },
+  {
     ip: 'ip route prepend fd05::/64 via fd00::9 dev veth9',
     change: { change: 'add route', route: { ...route('fd05::/64'), gateway: gateway('fd00::9') } },
     kind: 'RTM_NEWROUTE',

@@ -17,6 +17,8 @@ const RTPROT_KERNEL = 2
 const RTPROT_BOOT = 3
 const RTPROT_RA = 9
 const RTN_UNICAST = 1
+/** `onlink` of ip-route. */
+const RTNH_F_ONLINK = 4
 
 export interface Route {
   /** The default route is 0.0.0.0/0 or ::/0. */
@@ -32,6 +34,8 @@ export interface Route {
   readonly mtu?: number
   readonly advmss?: number
   readonly source?: IpAddress
+  /** The gateway is a neighbour on the link, whatever other routes say (RTNH_F_ONLINK). */
+  readonly onLink?: boolean
   /** Learnt from a router's advertisement (RTPROT_RA). */
   readonly advertised?: boolean
   /** Made by the kernel itself for an address (RTPROT_KERNEL). */
@@ -83,6 +87,7 @@ function routeContent(route: Route, protocol: number) {
       rtm_protocol: protocol,
       rtm_scope: scope,
       rtm_type: RTN_UNICAST,
+      ...(route.onLink ? { rtm_flags: RTNH_F_ONLINK } : {}),
     },
     attributes: {
       RTA_DST: route.dst.length > 0 ? route.dst.first().toBytes() : undefined,
@@ -119,6 +124,7 @@ export function readRoutes(payload: Uint8Array): RouteState[] {
     ...route,
     dev: header.rtnh_ifindex as IfIndex,
     ...(RTA_GATEWAY === undefined ? {} : { gateway: IpAddress.fromBytes(RTA_GATEWAY) }),
+    ...(header.rtnh_flags & RTNH_F_ONLINK ? { onLink: true } : {}),
   }))
 }
 
@@ -141,6 +147,7 @@ export function readRoute(payload: Uint8Array): RouteState | undefined {
     table: a.RTA_TABLE ?? header.rtm_table,
     scope: header.rtm_scope,
     connected: header.rtm_protocol === RTPROT_KERNEL,
+    ...(header.rtm_flags & RTNH_F_ONLINK ? { onLink: true } : {}),
     ...(header.rtm_protocol === RTPROT_RA ? { advertised: true } : {}),
   }
 }

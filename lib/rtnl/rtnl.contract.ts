@@ -592,17 +592,33 @@ export function rtnlContract(subject: string, makeWorld: (t: Test) => RtnlWorld 
       addRoute(way('::/0', { gateway: address('fd00::9') })),
       addRoute(way('fd05::/64', { dev })),
       addRoute(way('fd06::/64', { dev, gateway: address('fe80::9'), priority: 5 })),
+      addRoute(way('10.9.0.0/16', { dev, gateway: address('10.77.0.9'), onLink: true })),
+      addRoute(way('fd07::/64', { dev, gateway: address('fd77::9'), onLink: true })),
     )
     t.strictSame(await ownRoutes(host), [
       '10.5.0.0/16 dev br0 scope link',
       '10.6.0.0/16 via 10.1.0.9 dev br0 scope global metric 7 mtu 1400 advmss 1360',
       '10.7.0.0/16 dev br0 src 10.1.0.1 scope global',
       '10.8.0.0/16 dev br0 table 1000 scope link',
+      '10.9.0.0/16 via 10.77.0.9 dev br0 onlink scope global',
       'default via 10.1.0.9 dev br0 scope global',
       'default via fd00::9 dev br0 scope global metric 1024',
       'fd05::/64 dev br0 scope global metric 1024',
       'fd06::/64 via fe80::9 dev br0 scope global metric 5',
+      'fd07::/64 via fd77::9 dev br0 onlink scope global metric 1024',
     ])
+  })
+
+  holds('takes an IPv4 address of the link itself for a next hop', async (t, { host }) => {
+    const dev = await withBridge(host)
+    const own = { dev, prefix: prefix('10.3.0.1/24'), noPrefixRoute: true }
+    await host.apply(
+      { change: 'add address', address: own },
+      addRoute(way('10.5.0.0/16', { dev, gateway: address('10.3.0.1') })),
+    )
+    t.strictSame(await ownRoutes(host), ['10.5.0.0/16 via 10.3.0.1 dev br0 scope global'])
+    const beside = addRoute(way('10.6.0.0/16', { dev, gateway: address('10.3.0.2') }))
+    await t.rejects(host.apply(beside), { code: 'ENETUNREACH' })
   })
 
   holds('adds a second way to a destination, but none twice', async (t, { host }) => {
@@ -650,6 +666,16 @@ export function rtnlContract(subject: string, makeWorld: (t: Test) => RtnlWorld 
       'br0',
       'ENETUNREACH: Nexthop has invalid gateway',
     ],
+    [
+      way('10.5.0.0/16', { gateway: address('10.77.0.1'), scope: 253, onLink: true }),
+      'br0',
+      'EINVAL: Nexthop has invalid scope',
+    ],
+    [
+      way('10.5.0.0/16', { gateway: address('10.1.0.1'), onLink: true }),
+      'br0',
+      'EINVAL: Nexthop has invalid gateway',
+    ],
     [way('10.5.0.0/16', { source: address('10.77.0.1') }), 'br0', 'EINVAL: Invalid prefsrc address'],
     [way('fd05::/64'), '', 'ENODEV: no such device'],
     [way('fd05::/64'), 'none', 'ENODEV: no such device'],
@@ -657,6 +683,11 @@ export function rtnlContract(subject: string, makeWorld: (t: Test) => RtnlWorld 
     [way('fd05::/64', { gateway: address('fd77::1') }), '', 'EHOSTUNREACH: host is unreachable'],
     [way('fd05::/64', { gateway: address('fd00::1') }), '', 'EINVAL: Gateway can not be a local address'],
     [way('fd05::/64', { gateway: address('fe80::1') }), '', 'EINVAL: Egress device not specified'],
+    [
+      way('fd05::/64', { gateway: address('fd00::1'), onLink: true }),
+      'br0',
+      'EINVAL: Gateway can not be a local address',
+    ],
     [way('fd05::/64', { source: address('fd77::1') }), 'br0', 'EINVAL: Invalid source address'],
   ]
 
@@ -710,8 +741,12 @@ export function rtnlContract(subject: string, makeWorld: (t: Test) => RtnlWorld 
     const dev = await withBridge(host)
     await host.apply(
       addRoute(way('10.5.0.0/16', { dev, table: 1000, mtu: 1400 })),
+      addRoute(way('10.6.0.0/16', { dev, gateway: address('10.1.0.9') })),
+      addRoute(way('10.6.0.0/16', { dev, gateway: address('10.1.0.9'), onLink: true })),
       addRoute(way('::/0', { gateway: address('fd00::8') })),
       addRoute(way('::/0', { gateway: address('fd00::9') })),
+      addRoute(way('fd07::/64', { dev, gateway: address('fd77::8'), onLink: true })),
+      addRoute(way('fd07::/64', { dev, gateway: address('fd77::9'), onLink: true })),
     )
     for (const route of await host.listRoutes()) await host.apply(deleteRoute(route))
     t.strictSame(await routes(host), [])

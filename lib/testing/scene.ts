@@ -4,7 +4,7 @@
 import { CniError, DelegateMissing } from '../cni/errors.ts'
 import type { Plugin } from '../cni/plugin.ts'
 import type { Command, Request } from '../cni/request.ts'
-import type { Result } from '../cni/result.ts'
+import type { Result, ResultRoute } from '../cni/result.ts'
 import { SPEC_VERSIONS } from '../cni/versions.ts'
 import { FakeKernel, type FakeKernelOptions } from '../host/kernel-fake.ts'
 import type { Ports } from '../host/ports.ts'
@@ -24,6 +24,8 @@ export interface Scene {
   readonly leases: Map<string, Result>
   readonly files: Map<string, string>
   nowMs: number
+  /** What the IPAM gives beside addresses. */
+  routes: readonly ResultRoute[]
   /** A pod's namespace is made when it is first named. */
   request(command: Command, netconf: object, pod?: Partial<Pod>): Request
   /** Kernel, leases and records. */
@@ -57,7 +59,7 @@ export function makeScene(options: Omit<FakeKernelOptions, 'refuse'> = {}): Scen
     const code = scene.refuse(operation)
     if (code !== undefined) throw new CniError(999, `${operation}: ${code}`)
   }
-  const ipam = testIpam(leases, ask)
+  const ipam = testIpam(leases, ask, () => scene.routes)
   let random = 0
   const attachments = new RefusingStore(ask)
   const ports: Ports = {
@@ -90,6 +92,7 @@ export function makeScene(options: Omit<FakeKernelOptions, 'refuse'> = {}): Scen
     leases,
     files,
     nowMs: 1_000_000,
+    routes: [],
     refuse: () => undefined,
     request(command, netconf, { containerId = 'pod-1', ifname = 'eth0', netns, prevResult, args } = {}) {
       const path = netns ?? `/run/netns/${containerId}`
@@ -173,7 +176,11 @@ class RefusingStore extends MemoryAttachmentStore {
   }
 }
 
-function testIpam(leases: Map<string, Result>, ask: (operation: string) => void): Plugin<Ports> {
+function testIpam(
+  leases: Map<string, Result>,
+  ask: (operation: string) => void,
+  routesOf: () => readonly ResultRoute[],
+): Plugin<Ports> {
   const holder = ({ containerId, ifname }: Request) => `${containerId} ${ifname}`
   return {
     name: 'test-ipam',
@@ -186,7 +193,8 @@ function testIpam(leases: Map<string, Result>, ask: (operation: string) => void)
         address: address.replace('5/', `${number}/`),
       }))
       leases.set(holder(request), { ips })
-      return { ips }
+      const routes = routesOf()
+      return { ips, ...(routes.length === 0 ? {} : { routes }) }
     },
     async del(_, request) {
       leases.delete(holder(request))
