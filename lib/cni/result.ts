@@ -1,7 +1,8 @@
 // Results (SPEC.md, "Success"): the internal form is that of 1.1.0; every version can be read and written.
 //
-// What an older version does not know is left out. 1.0.0 is the exception: it is written like 1.1.0, as upstream
-// does, because chained plugins read those fields and the spec lets a reader ignore what it does not know.
+// What an older version does not know is left out. 1.0.0 is the exception, and routes are from 0.3.0 on: they are written
+// like those of 1.1.0, as upstream does, because bridge, ptp and chained plugins read those fields and the spec lets a
+// reader ignore what it does not know.
 // Keys come in the order in which upstream prints them: by alphabet in 1.x, by its Go structures before.
 
 import { CNI_CODE, CniError } from './errors.ts'
@@ -209,7 +210,10 @@ function encodeRich(
         address,
         ...omitEmpty({ gateway }),
       })),
-      routes: routes.map(encodeRoute),
+      routes: routes.map(({ dst, gw, mtu, advmss, priority, table, scope }) => ({
+        dst,
+        ...omitEmpty({ gw, mtu, advmss, priority, table, scope }),
+      })),
     }),
     dns: encodeDns(dns),
   }
@@ -236,7 +240,7 @@ function encodePlain({ ips = [], routes = [], dns = {} }: Result, cniVersion: st
   }
 }
 
-/** As all versions before 1.0.0 know them. */
+/** As 0.1.0 and 0.2.0 know them. */
 function encodeRoute({ dst, gw }: ResultRoute): object {
   return { dst, ...omitEmpty({ gw }) }
 }
