@@ -100,6 +100,7 @@ test('plan of an attachment', async (t) => {
     t.equal(plan({ runtimeConfig, args }, dualStack, cniArgs).podMac, '02:00:00:00:00:01')
     t.equal(plan({ args }, dualStack, cniArgs).podMac, '02:00:00:00:00:02')
     t.equal(plan({}, dualStack, cniArgs).podMac, '02:00:00:00:00:03')
+    t.equal(plan({}, dualStack, { MAC: '' }).podMac, '0a:58:0a:01:00:05', 'an empty one is none')
     t.equal(plan({ ipam: {} }, null).podMac, '02:02:03:04:05:06', 'random without an address')
   })
 })

@@ -105,6 +105,7 @@ const lives: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   'an interface may have another name': (stage) => live(stage, {}, { ifname: 'net1' }),
   'the MAC comes from CNI_ARGS when nothing else gives one': (stage) =>
     live(stage, {}, { args: 'IgnoreUnknown=1;MAC=c2:11:22:33:44:55' }),
+  'an empty MAC in CNI_ARGS is none': (stage) => live(stage, {}, { args: 'IgnoreUnknown=1;MAC=' }),
   'the MAC comes from args.cni before CNI_ARGS': (stage) =>
     live(
       stage,

@@ -25,7 +25,7 @@ export function requestedMac(request: Request, { runtimeConfig, args }: MacField
 
 function parseMacArgument({ args }: Request): MacAddress | undefined {
   const text = args.get('MAC')
-  if (text === undefined) return undefined
+  if (!text) return undefined // an empty one is none, as upstream has it
   try {
     return parseMac(text)
   } catch (cause) {
