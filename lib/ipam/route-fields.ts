@@ -15,8 +15,8 @@ export const routeSchema = object({
   mtu: integer({ min: 0, max: U32_MAX, doc: 'MTU along this route' }),
   advmss: integer({ min: 0, max: U32_MAX, doc: 'maximal segment size to advertise along this route' }),
   priority: integer({ min: 0, max: U32_MAX, doc: 'lower is preferred' }),
-  table: optional(integer({ min: 0, max: U32_MAX, doc: 'routing table; the main one when absent' })),
-  scope: optional(integer({ min: 0, max: 255, doc: '0 global, 253 link, 254 host' })),
+  table: optional(integer({ min: 0, max: U32_MAX, doc: 'routing table; the main one when absent, or 0' })),
+  scope: optional(integer({ min: 0, max: 255, doc: '0 global, 253 link, 254 host; IPv6 has none' })),
 })
 
 type RouteFields = Infer<typeof routeSchema>
