@@ -136,7 +136,10 @@ await run().catch(({ message }) => console.log(message))`
 
 test('delegate exec says so when there are no descriptors left for a child', async (t) => {
   const words = [process.execPath, '--input-type=module', '--eval', WITHOUT_DESCRIPTORS]
-  const said = execFileSync('sh', ['-c', 'ulimit -n 64; exec "$@"', 'sh', ...words], { encoding: 'utf8' })
+  const said = execFileSync('sh', ['-c', 'ulimit -n 64; exec "$@"', 'sh', ...words], {
+    encoding: 'utf8',
+    env: PATH,
+  })
   t.equal(said, 'run delegate "/bin/true": EMFILE\n')
 })
 
