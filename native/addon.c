@@ -4,7 +4,7 @@
  *
  * setns(2), unshare(2), flock(2), F_OFD_SETLK of fcntl(2), setsockopt(2), send(2) and recv(2) on a netlink socket, _exit(2);
  * send(2) or poll(2) and write(2) of what must not wait;
- * sched_setattr(2); open(2), statx(2), pread(2) where each call has some, CLOCK_THREAD_CPUTIME_ID of clock_gettime(2), malloc_trim(3); V8's
+ * sched_setattr(2); renameat2(2); open(2), statx(2), pread(2) where each call has some, CLOCK_THREAD_CPUTIME_ID of clock_gettime(2), malloc_trim(3); V8's
  * strings that are not copied. What other threads ask of netlink is in conversations.c, the daemon's clients are in clients.c.
  */
 #define _GNU_SOURCE
@@ -336,6 +336,26 @@ static napi_value addon_kind_of(napi_env env, napi_callback_info info)
 		return throw_errno(env, "stat", err);
 	napi_create_uint32(env, err ? 0 : found.stx_mode & S_IFMT, &result);
 	return result;
+}
+
+/* exchange(one, other): each is where the other was, and at no moment is either place empty. */
+static napi_value addon_exchange(napi_env env, napi_callback_info info)
+{
+	napi_value argv[2];
+	size_t argc = 2;
+	char *one, *other;
+	int err = 0;
+
+	napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
+	one = argc < 2 ? NULL : path_argument(env, argv[0], "rename");
+	other = one ? path_argument(env, argv[1], "rename") : NULL;
+	if (other && syscall(SYS_renameat2, AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE))
+		err = errno;
+	free(one);
+	free(other);
+	if (argc < 2)
+		napi_throw_type_error(env, NULL, "expected two paths");
+	return err ? throw_errno(env, "rename", err) : NULL;
 }
 
 /* isSameFile(fd, path): whether the path leads to what is open. */
@@ -763,6 +783,7 @@ NAPI_MODULE_INIT()
 		{ "identify", addon_identify },
 		{ "kindOf", addon_kind_of },
 		{ "isSameFile", addon_is_same_file },
+		{ "exchange", addon_exchange },
 		{ "openNamespace", addon_open_namespace },
 		{ "readText", addon_read_text },
 		{ "setNice", addon_set_nice },

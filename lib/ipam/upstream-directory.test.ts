@@ -128,6 +128,69 @@ const HOLDER = `
   })
 `
 
+/** As a call of upstream's begins, again and again: it says so when it could make the directory. */
+const MAKES_DIRECTORY = `
+const { mkdirSync } = require('node:fs')
+process.stdout.write('begins ')
+for (;;) {
+  try {
+    mkdirSync(process.argv[1])
+    process.stdout.write('made ')
+  } catch {}
+}`
+
+test('UpstreamDirectory never leaves the place to upstream while a network changes hands', async (t) => {
+  const { dataDir, upstream } = makeDirectory(t)
+  const files = new Map([['10.1.0.2', 'c1\r\neth0']])
+  write(dataDir, 'net', '10.1.0.2', 'c1\r\neth0')
+  const child = spawn(process.execPath, ['-e', MAKES_DIRECTORY, join(dataDir, 'net')], {
+    env: {},
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  let said = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    said += chunk
+  })
+  await once(child.stdout, 'data')
+  for (let i = 0; i < 100; i++) {
+    t.same(
+      upstream.claim('net').map(({ name }) => name),
+      ['10.1.0.2'],
+    )
+    upstream.settle('net', '')
+    upstream.handBack('net', files)
+  }
+  child.kill('SIGKILL')
+  await once(child, 'close')
+  t.equal(said, 'begins ')
+})
+
+test('UpstreamDirectory repairs a sign that a full disk left empty, and gives back in its place', async (t) => {
+  const { dataDir, upstream } = makeDirectory(t)
+  writeFileSync(join(dataDir, 'net'), '')
+  upstream.claim('net')
+  t.match(readFileSync(join(dataDir, 'net'), 'utf8'), /^The leases of this network/)
+  writeFileSync(join(dataDir, 'net'), '')
+  t.strictSame(upstream.listClaimed(), [], 'whose an empty file is, its network must tell')
+  upstream.handBack('net', new Map([['10.1.0.9', 'c9']]))
+  t.same(readdirSync(join(dataDir, 'net')), ['10.1.0.9'])
+  t.same(readdirSync(join(dataDir, '.handing-back')), [])
+})
+
+test('UpstreamDirectory passes over the sign of a call that was killed before it was put up', async (t) => {
+  const { dataDir, upstream } = makeDirectory(t)
+  write(dataDir, 'net', '10.1.0.2', 'c1')
+  mkdirSync(join(dataDir, '.taking-over', 'net'), { recursive: true })
+  writeFileSync(join(dataDir, '.taking-over', 'net', '0'), 'a sign')
+  t.equal(upstream.owner('net'), 'upstream')
+  t.same(
+    upstream.claim('net').map(({ name }) => name),
+    ['10.1.0.2'],
+  )
+  t.ok(statSync(join(dataDir, 'net')).isFile())
+})
+
 test('UpstreamDirectory waits for a call of upstream that is under way', async (t) => {
   const { dataDir, upstream } = makeDirectory(t)
   write(dataDir, 'net', '10.1.0.2', 'c1')

@@ -1,11 +1,12 @@
 // The leases of upstream's host-local where it keeps them: `<dataDir>/<network>/<address>`.
 //
 // A network that is ours has a text file where upstream has the directory: its mkdir then fails with ENOTDIR, and a
-// person who looks finds out why. Taking a network over renames the directory, under upstream's own lock, so that a
-// call of upstream that waits for that lock finds no directory to write into either.
+// person who looks finds out why. When a network is taken over, directory and file change places, under upstream's own
+// lock: a call of upstream that waits for that lock finds no directory to write into either, and none comes when neither is
+// there. When it is given back they change places again.
 //
 // On the way the directory is `.taking-over/<network>/<n>`, afterwards `.taken-over/<network>/<n>`: no network's name
-// begins with a dot. There can be several: one came back between the two steps of an earlier call that was killed.
+// begins with a dot. There can be several, and files among them, of earlier calls that were killed.
 
 import {
   appendFileSync,
@@ -19,7 +20,6 @@ import {
   renameSync,
   rmSync,
   statSync,
-  unlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -67,9 +67,7 @@ export class UpstreamDirectory implements UpstreamLeases {
   claim(network: string): UpstreamFile[] {
     return this.#guard('take over', network, () => {
       if (this.#isImpossible(network)) return []
-      // Upstream may make its directory anew between our moving the old one and our putting up the sign.
-      do this.#moveAway(network)
-      while (!this.#putSign(network))
+      if (this.#putSign(network) === 'upstream') this.#changePlaces(network)
       return this.list(network)
     })
   }
@@ -100,7 +98,7 @@ export class UpstreamDirectory implements UpstreamLeases {
     return this.#guard('read', '', () => {
       const entries = readdirSync(this.#dataDir, { withFileTypes: true })
       const names = entries.filter((entry) => entry.isFile()).map(({ name }) => name)
-      return names.filter((name) => this.#isSign(name)).sort()
+      return names.filter((name) => this.#readFile(name)?.startsWith(SIGN)).sort()
     })
   }
 
@@ -112,8 +110,9 @@ export class UpstreamDirectory implements UpstreamLeases {
       mkdirSync(made, { recursive: true, mode: 0o755 })
       for (const [name, content] of files) writeSynced(join(made, name), content)
       sync(made)
-      if (this.#isSign(network)) unlinkSync(this.#live(network))
-      renameSync(made, this.#live(network))
+      if (!this.#isSign(network)) return renameSync(made, this.#live(network))
+      exchange(made, this.#live(network))
+      rmSync(made)
     })
   }
 
@@ -132,15 +131,19 @@ export class UpstreamDirectory implements UpstreamLeases {
 
   #listTaking(network: string): string[] {
     const taking = this.#taking(network)
-    return isDirectory(taking) ? readdirSync(taking).map((name) => join(taking, name)) : []
+    if (!isDirectory(taking)) return []
+    return readdirSync(taking)
+      .map((name) => join(taking, name))
+      .filter(isDirectory)
   }
 
-  #moveAway(network: string): void {
-    const live = this.#live(network)
-    if (!isDirectory(live)) return
+  #changePlaces(network: string): void {
+    const [live, taking] = [this.#live(network), this.#taking(network)]
     withUpstreamsLock(live, () => {
-      mkdirSync(this.#taking(network), { recursive: true, mode: 0o700 })
-      renameSync(live, join(this.#taking(network), String(this.#listTaking(network).length)))
+      mkdirSync(taking, { recursive: true, mode: 0o700 })
+      const sign = join(taking, String(readdirSync(taking).length))
+      writeFileSync(sign, signText(network, this.#dataDir), { flag: 'wx', mode: 0o644 })
+      exchange(sign, live)
     })
   }
 
@@ -152,19 +155,27 @@ export class UpstreamDirectory implements UpstreamLeases {
     renameSync(this.#taking(network), taken)
   }
 
-  /** @returns false when there is a directory again */
-  #putSign(network: string): boolean {
+  /** @returns whose the place is then. One that was left empty (a full disk) gets its text. */
+  #putSign(network: string): Owner {
+    const live = this.#live(network)
+    const isThere = isDirectory(live) || (this.#readFile(network) ?? '') !== ''
     try {
-      writeFileSync(this.#live(network), signText(network, this.#dataDir), { flag: 'wx', mode: 0o644 })
+      if (!isThere) writeFileSync(live, signText(network, this.#dataDir), { flag: 'a', mode: 0o644 })
     } catch (error) {
-      if (!hasCode(error, 'EEXIST')) throw error
+      if (!hasCode(error, 'EISDIR')) throw error // upstream made it just now
     }
-    return !isDirectory(this.#live(network))
+    return isDirectory(live) ? 'upstream' : 'podwire'
   }
 
   #isSign(network: string): boolean {
-    if (this.#isImpossible(network) || kindOf(this.#live(network)) !== S_IFREG) return false
-    return readFileSync(this.#live(network), 'utf8').startsWith(SIGN)
+    const text = this.#readFile(network)
+    return text === '' || text?.startsWith(SIGN) === true
+  }
+
+  /** @returns undefined when there is none */
+  #readFile(network: string): string | undefined {
+    const isFile = !this.#isImpossible(network) && kindOf(this.#live(network)) === S_IFREG
+    return isFile ? readFileSync(this.#live(network), 'utf8') : undefined
   }
 
   #guard<T>(operation: string, network: string, work: () => T): T {
@@ -173,6 +184,19 @@ export class UpstreamDirectory implements UpstreamLeases {
     } catch (error) {
       throw storeErrorOfErrno(error, operation, this.#live(network))
     }
+  }
+}
+
+/** File systems that cannot (some of other machines) have a moment in which the second place is empty. */
+function exchange(one: string, other: string): void {
+  try {
+    loadNative().exchange(one, other)
+  } catch (error) {
+    const nodeError = asNodeError(error, other)
+    if (!hasCode(nodeError, 'EINVAL')) throw nodeError
+    renameSync(other, `${one}.other`)
+    renameSync(one, other)
+    renameSync(`${one}.other`, one)
   }
 }
 

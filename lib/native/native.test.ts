@@ -4,6 +4,8 @@ import {
   constants,
   fstatSync,
   openSync,
+  readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -130,6 +132,20 @@ test('readText reads an open file from its start', (t) => {
   t.end()
 })
 
+test('exchange has two places change what is there', (t) => {
+  const directory = t.testdir({ file: 'text', directory: { inner: 'x' } })
+  const [file, other] = [join(directory, 'file'), join(directory, 'directory')]
+  const native = loadNative()
+  native.exchange(file, other)
+  t.strictSame([readFileSync(other, 'utf8'), readdirSync(file)], ['text', ['inner']])
+  t.throws(() => native.exchange(file, join(directory, 'nothing')), {
+    name: 'Error',
+    errno: 2,
+    syscall: 'rename',
+  })
+  t.end()
+})
+
 test('isSameFile compares what is open with what is there', (t) => {
   const { isSameFile } = loadNative()
   const directory = t.testdir({ file: '', other: '' })
@@ -228,6 +244,7 @@ test('calls tell a TypeError when their arguments are of another kind', (t) => {
     [() => native.dropClient(wrong), 'expected client'],
     [() => native.identify(1 as never), 'expected a path'],
     [() => native.isSameFile(wrong, ''), 'expected descriptor, path'],
+    [() => native.exchange(1 as never, ''), 'a string is needed'],
     [() => native.kindOf(1 as never), 'a string is needed'],
     [() => native.openNamespace(1 as never), 'a string is needed'],
     [() => native.readText(wrong), 'expected integers'],

@@ -100,6 +100,8 @@ export interface Native {
   kindOf(path: string): number
   /** Whether the path leads to what is open. */
   isSameFile(fd: number, path: string): boolean
+  /** Two files, directories or one of each change places at once (RENAME_EXCHANGE). EINVAL where the file system cannot. */
+  exchange(one: string, other: string): void
   /** @returns undefined when the file is no namespace, of whatever kind */
   openNamespace(path: string): { fd: number; inode: string } | undefined
   /** A file of /proc that is open, from its start: 4 KiB at most, as Latin-1. */
