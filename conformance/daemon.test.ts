@@ -2,9 +2,18 @@
 // given twice, and nothing is left when the pods are gone.
 
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { t as root, type Test, test } from 'tap'
 import { statField } from '../lib/state/process-stat.ts'
 import { podwire } from './harness/contestant.ts'
@@ -17,6 +26,15 @@ import { readWorld } from './harness/world.ts'
 import { traceCall } from './robustness/killed-call.ts'
 
 root.setTimeout(DEADLINE_MS)
+
+const FOREIGN_IPAM = `#!/bin/sh
+cat >/dev/null
+if [ "$CNI_COMMAND" = ADD ] && [ -z "$PODWIRE_RETRY" ]; then
+  echo $$ >"$0.new" && mv "$0.new" "$0.pid"
+  exec sleep 1000
+fi
+[ "$CNI_COMMAND" != ADD ] || echo '{"cniVersion":"1.0.0","ips":[{"address":"10.6.0.77/24","gateway":"10.6.0.1"}]}'
+`
 
 const RANGES = [[{ subnet: '10.6.0.0/24' }], [{ subnet: 'fd00:6::/64' }]]
 
@@ -130,6 +148,26 @@ test('a log that cannot be written costs no pod', { timeout: DEADLINE_MS }, asyn
   await requireClean(t, scene)
   t.same(askStatus(scene).leftToCaller, {})
   t.equal(await daemon.end('SIGTERM'), 0)
+})
+
+test('a delegate of a killed daemon is ended by the second try', { timeout: DEADLINE_MS }, async (t) => {
+  const scene = await open(t)
+  // The daemon's does not end before the daemon does; that of the second try answers at once.
+  const directory = t.testdir({ ipam: FOREIGN_IPAM })
+  const file = join(directory, 'foreign-ipam')
+  renameSync(join(directory, 'ipam'), file)
+  chmodSync(file, 0o755)
+  const config = { ...scene.config, ipam: { type: 'foreign-ipam' } }
+  const directories = [shimmed().directory, directory]
+  const answer = scene.call('ADD', scene.first, { config, directories })
+  while (!existsSync(`${file}.pid`)) await nextTurn()
+  const pid = readFileSync(`${file}.pid`, 'utf8').trim()
+  await scene.node.daemon?.end('SIGKILL')
+  const { status, stdout } = await answer
+  t.equal(status, 0, stdout)
+  t.match(stdout, '10.6.0.77/24')
+  t.notOk(existsSync(`/proc/${pid}/exe`), 'it has ended')
+  requireSuccess(t, [await scene.call('DEL', scene.first, { config, directories })], 'DEL')
 })
 
 test('a process of its own and the daemon go on with each other’s pods', {

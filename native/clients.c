@@ -269,8 +269,14 @@ napi_value addon_serve(napi_env env, napi_callback_info info)
 	napi_get_uv_event_loop(env, &loop);
 	uv_pipe_init(loop, &server->pipe, 0);
 	err = bind_socket(path, length, &fd);
-	err = err ? err : uv_pipe_open(&server->pipe, fd);
-	err = err ? err : uv_listen((uv_stream_t *)&server->pipe, backlog, on_connection);
+	if (!err) {
+		err = uv_pipe_open(&server->pipe, fd);
+		if (err)
+			close(fd);
+		err = err ? err : uv_listen((uv_stream_t *)&server->pipe, backlog, on_connection);
+		if (err)
+			unlink(path);
+	}
 	free(path);
 	if (err) {
 		uv_close((uv_handle_t *)&server->pipe, free_server);

@@ -91,7 +91,7 @@ async function isWired({ kernel }: Ports, { hostIfname, hostMac }: BridgeAttachm
 function record({ ports, request, attachment, undo }: Wiring): void {
   // Once it is recorded, an ADD that finds the table flushed puts its elements there. Done after the record is gone.
   undo.push('remove the masquerade elements', () => unmasquerade(ports, request, attachment.masquerade))
-  // What could not be removed is the next DEL's, which knows it by the record.
+  // What could not be removed by then is the next DEL's, which knows it by the record; elements and leases it finds without.
   undo.push('forget the attachment', (failures) => {
     if (failures.length === 0) ports.attachments.delete(attachmentKey(PLUGIN, request))
   })

@@ -2,6 +2,7 @@
 
 import type { ChainedPlugin } from '../../lib/attach/chained.ts'
 import { isSameRoute } from '../../lib/attach/check-addressing.ts'
+import { listOthers } from '../../lib/attach/others.ts'
 import { findRecordedPod } from '../../lib/attach/recorded-pod.ts'
 import { fromRouteRecord, type RouteRecord } from '../../lib/attach/route-record.ts'
 import { CNI_CODE, CniError } from '../../lib/cni/errors.ts'
@@ -56,12 +57,10 @@ async function make(
  *
  * @throws CniError 11
  */
-function requireOwnTables({ attachments }: Ports, request: Request, { routesTo }: SbrRecord): void {
+function requireOwnTables(ports: Ports, request: Request, { routesTo }: SbrRecord): void {
   if (routesTo.length === 0) return
-  const { name: network, containerId, ifname } = request
-  const others = attachments
-    .list({ plugin: sourceRouting.plugin, containerId })
-    .filter((other) => other.network !== network || other.ifname !== ifname)
+  const { containerId } = request
+  const others = listOthers(ports, request, { plugin: sourceRouting.plugin, containerId })
   const taken = others.flatMap(({ record }) => tablesOf(record as SbrRecord))
   const shared = routesTo.find((table) => taken.includes(table))
   if (shared === undefined) return

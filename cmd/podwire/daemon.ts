@@ -150,7 +150,7 @@ async function openPageAnyway(options: PageOfDaemon): Promise<Page | undefined> 
 
 /** To stderr, where the service's own log is, unless PODWIRE_LOG names a file. */
 function openDaemonLog({ PODWIRE_LOG: target, PODWIRE_LOG_LEVEL: level }: DaemonCommand['environment']): Log {
-  return openPinoLog({ target: target || 'stderr', level: level || undefined, fields: {} })
+  return openPinoLog({ target: target || 'stderr', level, fields: {} })
 }
 
 function logRecovery(log: Log, { removed, failed }: Recovery): void {

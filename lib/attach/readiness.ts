@@ -14,6 +14,8 @@ export interface Problem {
   readonly message: string
   /** What can be done about it. */
   readonly remedy: string
+  /** What was thrown: who serves the call in another's place may know it. */
+  readonly cause?: unknown
 }
 
 /** @throws CniError of the worst code, with every reason and every remedy */
@@ -22,7 +24,9 @@ export function requireReady(problems: readonly Problem[]): void {
   const worst = problems.find(({ code }) => code === CNI_CODE.limitedConnectivity) ?? problems[0]
   const message = problems.map((problem) => problem.message).join('; ')
   const details = [...new Set(problems.map(({ remedy }) => remedy))].filter((text) => text !== '').join('; ')
-  throw new CniError(worst?.code ?? CNI_CODE.pluginNotAvailable, message, { details })
+  const causes = problems.flatMap(({ cause }) => (cause === undefined ? [] : [cause]))
+  const cause = causes.length === 0 ? undefined : new AggregateError(causes)
+  throw new CniError(worst?.code ?? CNI_CODE.pluginNotAvailable, message, { details, cause })
 }
 
 /** Attachments cannot be recorded. */
@@ -33,7 +37,7 @@ export function findStoreProblem(ports: Ports): Problem[] {
   } catch (error) {
     if (!(error instanceof StoreError)) throw error
     const message = `attachments cannot be recorded: ${error.message}`
-    return [{ code: CNI_CODE.pluginNotAvailable, message, remedy: error.remedy }]
+    return [{ code: CNI_CODE.pluginNotAvailable, message, remedy: error.remedy, cause: error }]
   }
 }
 
@@ -62,6 +66,6 @@ export async function findDelegateProblem(ports: Ports, request: Request, type: 
     return []
   } catch (error) {
     const { code, message, details } = toCniError(error)
-    return [{ code, message, remedy: details }]
+    return [{ code, message, remedy: details, cause: error }]
   }
 }

@@ -91,22 +91,6 @@ test('delegate exec kills a delegate when nobody waits for it any more, and lets
 
 test('delegate exec ends what somebody started who was killed, before it runs anything', async (t) => {
   const { directory } = prepare(t, { hangs: sh('exec sleep 60'), works: sh('echo done') })
-  const [mine, other] = ['OF=this', 'OF=another'].map((of) => {
-    const [name = '', value = ''] = of.split('=')
-    return spawn(join(directory, 'hangs'), { env: { ...PATH, [name]: value } })
-  })
-  t.teardown(() => other?.kill('SIGKILL'))
-  const isOrphan = (variables: readonly string[]) => variables.includes('OF=this')
-  const exec = createDelegateExec({ stderr: () => undefined, isOrphan })
-  const ended = new Promise((resolve) => mine?.on('exit', (_, signal) => resolve(signal)))
-  const { stdout } = await exec.run({ file: join(directory, 'works'), stdin: '', environment: PATH })
-  t.equal(stdout, 'done\n')
-  t.equal(await ended, 'SIGKILL')
-  t.equal(other?.exitCode ?? other?.signalCode, null, 'and nothing else')
-})
-
-test('delegate exec ends what somebody started who was killed, before it runs anything', async (t) => {
-  const { directory } = prepare(t, { hangs: sh('exec sleep 60'), works: sh('echo done') })
   const start = async (variables: Readonly<Record<string, string>>) => {
     const child = spawn(join(directory, 'hangs'), { env: { ...PATH, ...variables } })
     t.teardown(() => child.kill('SIGKILL'))

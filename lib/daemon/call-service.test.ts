@@ -3,6 +3,7 @@ import { chmodSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Test, test } from 'tap'
+import { requireReady } from '../attach/readiness.ts'
 import { CniError } from '../cni/errors.ts'
 import type { Plugin } from '../cni/plugin.ts'
 import type { Request } from '../cni/request.ts'
@@ -70,6 +71,10 @@ class TestPlugin implements Plugin<Ports> {
   }
 
   async check(ports: Ports, request: Request): Promise<void> {
+    await this.add(ports, request)
+  }
+
+  async status(ports: Ports, request: Request): Promise<void> {
     await this.add(ports, request)
   }
 
@@ -379,13 +384,25 @@ test('calls that wait for a delegate hold up no others', async (t) => {
 
 test('a store of a newer Podwire is left to the caller, beside whom that may lie', async (t) => {
   const { plugin, service, metrics } = start(t)
-  const answer = service.answer(callOf('ADD'), HERE)
-  await turns(3)
   const why = 'its schema has version 3, ours 2'
   const cause = new StoreError('ENEWER', { operation: 'open', path: '/x', why, remedy: '' })
-  plugin.last.reject(new CniError(999, 'lease', { cause }))
-  t.match(await answer, { refusal: why })
-  t.match(metrics.refusals, { [cause.message]: 1 })
+  const throws = {
+    ADD: () => {
+      throw new CniError(999, 'lease', { cause })
+    },
+    STATUS: () => requireReady([{ code: 50, message: 'no leases', remedy: '', cause }]),
+  }
+  for (const [command, fail] of Object.entries(throws)) {
+    const answer = service.answer(callOf(command), HERE)
+    await turns(3)
+    try {
+      fail()
+    } catch (error) {
+      plugin.last.reject(error as Error)
+    }
+    t.match(await answer, { refusal: why }, command)
+  }
+  t.match(metrics.refusals, { [cause.message]: 2 })
   t.strictSame(metrics.calls, [])
 })
 

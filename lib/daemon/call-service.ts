@@ -138,7 +138,10 @@ export class CallService implements Service {
       : undefined
   }
 
-  /** Of a caller in another mount namespace: whether something is mounted for one of both on the way to the directory. */
+  /**
+   * Of a caller in another mount namespace: whether something is mounted for one of both on the way to the directory. (A link
+   * on the way is followed as it leads from here.)
+   */
   #isOtherTo({ pid }: Client, directory: string): boolean {
     const { identify } = this.#options
     const mounts = identify(`/proc/${pid}/ns/mnt`)

@@ -58,6 +58,24 @@ test('an error of the place loses lines, and is nobody’s who writes', async (t
   t.match(JSON.parse(lost), { lost: 2, msg: /lines were lost/ })
 })
 
+test('a line that was cut does not spoil the next', async (t) => {
+  const { writeNow, text } = makePlace(3, -1)
+  const destination = new LogDestination(writeNow)
+  for (const line of ['first\n', 'second\n']) destination.write(line)
+  const [cut, second, lost = ''] = text().split('\n')
+  t.strictSame([cut, second], ['fir', 'second'])
+  t.match(JSON.parse(lost), { lost: 1 })
+})
+
+test('what tells of lost lines is told anew when it is lost itself', async (t) => {
+  const { writeNow, text } = makePlace(-1, -1, 10, -1)
+  const destination = new LogDestination(writeNow)
+  for (const line of ['first\n', 'second\n', 'third\n', '4th\n']) destination.write(line)
+  const [third, fourth, lost = ''] = text().split('\n')
+  t.strictSame([third, fourth], ['third', '4th'])
+  t.match(JSON.parse(lost), { lost: 2 })
+})
+
 test('a full disk loses lines', async (t) => {
   const destination = openDestination('/dev/full')
   t.doesNotThrow(() => destination.write('first\n'))

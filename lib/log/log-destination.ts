@@ -11,6 +11,7 @@ const MAX_KEPT_BYTES = 256 << 10
 const RETRY_MS = 100
 /** Of a pipe with room, so much is taken without waiting (PIPE_BUF). */
 const PIPE_BYTES = 4096
+const NEWLINE = Buffer.from('\n')
 
 /** @param bytes  what is to be written. @returns how much was; 0 when that would wait. @throws Error with an errno */
 export type WriteNow = (bytes: Uint8Array) => number
@@ -39,6 +40,12 @@ export class LogDestination implements DestinationStream {
   #kept: Uint8Array[] = []
   #keptBytes = 0
   #lost = 0
+  /** Lost lines that the first line that is kept tells of; 0 when it is a line like others. */
+  #told = 0
+  /** Of the first line that is kept, the beginning is written. */
+  #isBegun = false
+  /** A line was begun and lost. */
+  #isCut = false
   #isTimed = false
 
   constructor(
@@ -58,7 +65,9 @@ export class LogDestination implements DestinationStream {
     this.#flush()
   }
 
-  #keep(bytes: Uint8Array): void {
+  #keep(line: Uint8Array): void {
+    const bytes = this.#isCut ? Buffer.concat([NEWLINE, line]) : line
+    this.#isCut = false
     this.#kept.push(bytes)
     this.#keptBytes += bytes.length
   }
@@ -67,6 +76,7 @@ export class LogDestination implements DestinationStream {
     while (this.#writeFirst()) {
       if (this.#kept.length > 0 || this.#lost === 0) continue
       this.#keep(Buffer.from(lostLine(this.#lost)))
+      this.#told = this.#lost
       this.#lost = 0
     }
     if (this.#kept.length > 0) this.#retryLater()
@@ -81,15 +91,29 @@ export class LogDestination implements DestinationStream {
       written = this.#writeNow(first)
     } catch {
       // A full disk, a reader that is gone: what was kept is not worth the wait.
-      this.#lost += this.#kept.length
-      this.#kept = []
-      this.#keptBytes = 0
+      this.#lose()
       return false
     }
     this.#keptBytes -= written
-    if (written < first.length) this.#kept[0] = first.subarray(written)
-    else this.#kept.shift()
+    if (written < first.length) {
+      this.#kept[0] = first.subarray(written)
+      this.#isBegun ||= written > 0
+    } else {
+      this.#kept.shift()
+      this.#isBegun = false
+      this.#told = 0
+    }
     return written > 0
+  }
+
+  #lose(): void {
+    // What tells of others is no line itself.
+    this.#lost += this.#told > 0 ? this.#told + this.#kept.length - 1 : this.#kept.length
+    this.#told = 0
+    this.#isCut ||= this.#isBegun
+    this.#isBegun = false
+    this.#kept = []
+    this.#keptBytes = 0
   }
 
   #retryLater(): void {

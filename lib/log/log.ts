@@ -1,5 +1,5 @@
 // Structured logs, silent unless asked for: PODWIRE_LOG names a file to append to, or `stderr`; PODWIRE_LOG_LEVEL is
-// `info` or `debug`. Every line carries the attachment that it is about, and the trace that the caller belongs to.
+// `error`, `info` or `debug`. Every line carries the attachment that it is about, and the trace that the caller belongs to.
 
 import { fullPodName } from './full-pod-name.ts'
 

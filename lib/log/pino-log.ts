@@ -24,7 +24,8 @@ class LogError extends Error {
 }
 
 /** @throws LogError for a level that there is not, Error when the file cannot be opened */
-export function openPinoLog({ target, level = 'info', fields }: PinoLogOptions): Log {
+export function openPinoLog({ target, level: given, fields }: PinoLogOptions): Log {
+  const level = given || 'info'
   if (!LEVELS.includes(level))
     throw new LogError(`PODWIRE_LOG_LEVEL is one of ${LEVELS.join(', ')}, not "${level}"`)
   const base = { pid: process.pid, ...fields }

@@ -559,10 +559,16 @@ for (const { title, when, options, empty, spoil, found, remedy, exitStatus } of 
 }
 
 test('doctor asks no STATUS of an IPAM plugin of somebody else that may not know it', async (t) => {
-  const host = await makeHost(t)
-  await host.attach('web')
-  await host.attach('api')
-  t.match(await host.look(), { exitStatus: 0, stdout: /all is well/ })
+  for (const type of ['cni-bridge', 'cni-ptp', 'cni-dummy']) {
+    const host = await makeHost(t)
+    host.link(`${BIN}/${type === 'cni-bridge' ? 'x' : type}`, 'podwire')
+    await host.attach('web')
+    await host.attach('api')
+    const { ipam } = NETCONF
+    const plugins = [type === 'cni-bridge' ? NETCONF : { type, ipam }]
+    host.write(CONFLIST, JSON.stringify({ cniVersion: '1.0.0', name: 'net', plugins }))
+    t.notMatch((await host.look()).stdout, /STATUS/, type)
+  }
 })
 
 test('doctor warns of a range that is used up', async (t) => {

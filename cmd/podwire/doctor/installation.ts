@@ -241,8 +241,8 @@ const status: Examination = {
       asked.push(type)
       const foreign = foreignIpam(patient, { config: first, netconf })
       if (foreign !== undefined) unasked.push(foreign)
-      const own = foreign === undefined ? netconf : { ...netconf, ipam: {} }
-      findings.push(...(await askStatus(patient, { plugin, config: first, netconf: own })))
+      const asking = foreign === undefined ? patient : { ...patient, ports: withoutAsking(patient.ports) }
+      findings.push(...(await askStatus(asking, { plugin, config: first, netconf })))
     }
     if (asked.length === 0) return [ok('no plugin of the network is ours')]
     const but = unasked.length === 0 ? '' : `, as far as ${unasked.join(', ')} can, which is not asked`
@@ -258,6 +258,12 @@ function foreignIpam(
   const type = ipamTypeOf(netconf)
   const isForeign = type !== '' && findPlugin(type) === undefined
   return isForeign && config.cniVersion !== NEWEST_VERSION ? type : undefined
+}
+
+/** A delegate without the verb is taken for ready. Nothing of the ports is opened by that. */
+function withoutAsking(ports: Ports): Ports {
+  const delegates = { ...ports.delegates, inProcess: (name: string) => ({ name }) as Plugin<never> }
+  return Object.create(ports, { delegates: { value: delegates } }) as Ports
 }
 
 async function askStatus(
