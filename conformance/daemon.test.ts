@@ -7,6 +7,7 @@ import {
   existsSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   statSync,
   writeFileSync,
@@ -251,6 +252,12 @@ test('a daemon that is told to stop finishes, and the next goes on; no call fail
   await requireClean(t, scene)
 })
 
+/** Of all threads, each once. */
+function namespacesOf(pid: number): string[] {
+  const tasks = readdirSync(`/proc/${pid}/task`)
+  return [...new Set(tasks.map((id) => readlinkSync(`/proc/${pid}/task/${id}/ns/net`)))]
+}
+
 test('a rehearsal leaves nothing on the node, and pods that come meanwhile are attached', async (t) => {
   const node = await TestNode.create(shimmed())
   t.teardown(() => node.remove())
@@ -266,6 +273,11 @@ test('a rehearsal leaves nothing on the node, and pods that come meanwhile are a
   for (const command of ['ADD', 'DEL'])
     t.match(await callPlugin(node, { type: podwire.bridge, command, pod, config }), { status: 0 })
   await daemon.says('"msg":"rehearsed"')
+  t.strictSame(
+    namespacesOf(daemon.pid),
+    [readlinkSync(`/proc/${daemon.pid}/ns/net`)],
+    'no thread stays in it',
+  )
   await node.must('ip', 'link', 'del', 'cni0')
   t.same(await readWorld(node.name), world)
   t.same(readdirSync(node.stateDir), state)

@@ -147,8 +147,11 @@ static int lock_within(const struct lock_request *lock, int timeout_ms)
 	int timer, rc, err;
 
 	event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
-	if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer))
+	if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer)) {
+		/* None left (RLIMIT_SIGPENDING) is told by what, of a lock, says that another holds it. */
+		errno = errno == EAGAIN ? ENOMEM : errno;
 		return -1;
+	}
 	sigaction(SIGALRM, &quiet, &before);
 	syscall(SYS_timer_settime, timer, 0, &tick, NULL);
 	do

@@ -45,7 +45,8 @@ static struct conversation *begin_conversation(int fd, const void *bytes, size_t
 		return NULL;
 	*conversation = (struct conversation){ .fd = fd, .length = length };
 	conversation->end = &conversation->answers;
-	memcpy(conversation->datagram, bytes, length);
+	if (length > 0)
+		memcpy(conversation->datagram, bytes, length);
 	return conversation;
 }
 
@@ -170,22 +171,18 @@ static void complete_conversation(napi_env env, napi_status status, void *data)
 }
 
 /*
- * converse(protocol, datagram) -> Promise of the answers' datagrams, and an errno at their end: sends from a socket of its own in
- * the calling thread's namespace, and waits on another thread until the last message is answered.
+ * converse(fd, datagram) -> Promise of the answers' datagrams, and an errno at their end: sends, waits on another thread until
+ * the last message is answered, and closes.
  */
 napi_value addon_converse(napi_env env, napi_callback_info info)
 {
 	struct conversation *conversation;
 	napi_value promise, name;
-	int32_t protocol;
+	int32_t fd;
 	size_t length;
 	void *bytes;
-	int fd;
 
-	if (!number_and_bytes(env, info, "protocol", &protocol, &bytes, &length))
-		return NULL;
-	fd = open_netlink(env, protocol);
-	if (fd < 0)
+	if (!number_and_bytes(env, info, "descriptor", &fd, &bytes, &length))
 		return NULL;
 	conversation = begin_conversation(fd, bytes, length);
 	if (!conversation) {

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,22 +166,28 @@ static int has_config(void)
 	return command && *command && strcmp(command, "VERSION");
 }
 
+/* Waits for a descriptor that the runtime's end has left non-blocking. */
+static ssize_t read_stdin(unsigned char *bytes, size_t length)
+{
+	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+	ssize_t count;
+
+	while ((count = read(STDIN_FILENO, bytes, length)) < 0 && (errno == EAGAIN || errno == EINTR))
+		if (errno == EAGAIN)
+			poll(&input, 1, -1);
+	return count;
+}
+
 /* Returns 0 when stdin cannot be read, or is longer than the buffer: what was read of it is kept. */
 static int append_config(void)
 {
 	config_start = request_length;
 	while (has_config()) {
-		ssize_t length = read(STDIN_FILENO, request + request_length, sizeof request - request_length);
-		struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+		ssize_t length = read_stdin(request + request_length, sizeof request - request_length);
 
-		if (length > 0)
-			request_length += (size_t)length;
-		else if (length == 0)
-			return request_length < sizeof request;
-		else if (errno == EAGAIN)
-			poll(&input, 1, -1);
-		else if (errno != EINTR)
-			return 0;
+		if (length <= 0)
+			return length == 0 && request_length < sizeof request;
+		request_length += (size_t)length;
 	}
 	return 1;
 }
@@ -210,6 +217,15 @@ static int open_socket(void)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
+	/* In the place of one that the caller has closed, it would be told what is for that. */
+	if (fd <= STDERR_FILENO) {
+		int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+
+		close(fd);
+		if (higher < 0)
+			return -1;
+		fd = higher;
+	}
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) || !is_trusted(fd)) {
 		close(fd);
@@ -301,6 +317,8 @@ static void relay_outcome(int fd, uint32_t length)
 	stdout_length = get_u32(body + 4);
 	if (stdout_length > length - 8)
 		return;
+	/* A reader of stderr that is gone costs nobody the result. */
+	signal(SIGPIPE, SIG_IGN);
 	write_all(STDERR_FILENO, body + 8 + stdout_length, length - 8 - stdout_length);
 	_exit(write_all(STDOUT_FILENO, body + 8, stdout_length) ? (int)get_u32(body) : 1);
 }
@@ -364,11 +382,11 @@ static int restore_stdin(void)
 		return 0;
 	while (request_length == sizeof request) {
 		unsigned char *buffer = request;
-		ssize_t more = read(STDIN_FILENO, buffer, sizeof request);
+		ssize_t more = read_stdin(buffer, sizeof request);
 
-		if (more < 0 && errno == EINTR)
-			continue;
-		if (more <= 0)
+		if (more < 0)
+			return 0;
+		if (more == 0)
 			break;
 		if (!write_all(fd, buffer, (size_t)more))
 			return 0;

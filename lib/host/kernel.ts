@@ -10,6 +10,7 @@ import {
   exchangeOnThread,
   NETLINK_NETFILTER,
   NETLINK_ROUTE,
+  openForThread,
   openSocket,
   type SocketOptions,
   ThreadTransport,
@@ -152,12 +153,16 @@ class LiveNamespace implements Namespace {
     return relay.transport({ openDirect, openRelayed: () => this.#netns.enter(() => relay.open(protocol)) })
   }
 
+  #openForThread(protocol: number): number {
+    return this.#netns.enter(() => openForThread(protocol))
+  }
+
   async #makeConntrack(): Promise<Conntrack> {
     const { trace, background } = this.#options
     const { ConntrackSocket } = await import('../conntrack/conntrack-socket.ts')
     if (background === undefined) return new ConntrackSocket(() => this.#open(NETLINK_NETFILTER), trace)
-    const transport = new ThreadTransport(
-      (datagram) => this.#netns.enter(() => converseOnThread(NETLINK_NETFILTER, datagram)).answers,
+    const transport = new ThreadTransport(async (datagram) =>
+      converseOnThread(this.#openForThread(NETLINK_NETFILTER), datagram),
     )
     const conntrack = new ConntrackSocket(() => transport, trace)
     const { ConntrackLater } = await import('../conntrack/conntrack-later.ts')
@@ -174,7 +179,7 @@ class LiveNamespace implements Namespace {
     if (background === undefined) return undefined
     const threads = background.deletionThreads
     const exchange = (datagram: Uint8Array, seq: number) =>
-      this.#netns.enter(() => exchangeOnThread(NETLINK_ROUTE, datagram, seq)).answer
+      exchangeOnThread(this.#openForThread(NETLINK_ROUTE), datagram, seq)
     return new LinkDeletion({ open, exchange, trace, threads })
   }
 

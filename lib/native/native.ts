@@ -52,12 +52,13 @@ export interface Native {
   /** A datagram that has come already. @returns undefined when there is none */
   receive(fd: number): Uint8Array | undefined
   /**
-   * Sends a datagram from a socket of its own in the namespace of the calling thread, and waits on another thread until
-   * its last message is acknowledged, refused, or the list that it asks for is at its end.
+   * Sends a datagram, and waits on another thread until its last message is acknowledged, refused, or the list that it asks
+   * for is at its end.
    *
+   * @param fd  of `openNetlink`; it is closed by this
    * @returns the datagrams that came, and last, where the socket broke, the errno of that
    */
-  converse(protocol: number, datagram: Uint8Array): Promise<readonly (Uint8Array | number)[]>
+  converse(fd: number, datagram: Uint8Array): Promise<readonly (Uint8Array | number)[]>
   /**
    * Sends a datagram on a netlink socket and receives what is answered, on one other thread, in the order of the calls.
    * Nobody else may read the socket, and it stays open until the promise is resolved.

@@ -10,6 +10,7 @@ import {
   converseOnThread,
   exchangeOnThread,
   NETLINK_ROUTE,
+  openForThread,
   openSocket,
   type SocketOptions,
   ThreadTransport,
@@ -131,9 +132,8 @@ test('exchangeOnThread tells the errno of the last message', async (t) => {
       index: one,
       flags: i === last ? NLM_F_ACK : 0,
     }))
-    return namespace.netns.enter(() =>
-      exchangeOnThread(NETLINK_ROUTE, aboutLinks(...messages), indexes.length),
-    ).answer
+    const fd = namespace.netns.enter(() => openForThread(NETLINK_ROUTE))
+    return exchangeOnThread(fd, aboutLinks(...messages), indexes.length)
   }
   t.equal(await remove(0x7fffffff), ENODEV)
   t.equal(await remove(0x7fffffff, index), 0, 'what is said of the first is passed over')
@@ -148,8 +148,11 @@ test('ThreadTransport carries lists and refusals, from the namespace that is ent
   const namespace = makeNamespace(t, 'sock')
   for (let i = 0; i < 200; i++) namespace.run('ip', 'link', 'add', 'name', `br${i}`, 'type', 'bridge')
   const connection = new Connection(
-    new ThreadTransport(
-      (datagram) => namespace.netns.enter(() => converseOnThread(NETLINK_ROUTE, datagram)).answers,
+    new ThreadTransport((datagram) =>
+      converseOnThread(
+        namespace.netns.enter(() => openForThread(NETLINK_ROUTE)),
+        datagram,
+      ),
     ),
   )
   t.teardown(() => connection.close())
@@ -170,7 +173,7 @@ test('ThreadTransport carries lists and refusals, from the namespace that is ent
 
 test('ThreadTransport tells when the kernel has no such sockets', async (t) => {
   const connection = new Connection(
-    new ThreadTransport((datagram) => converseOnThread(9999, datagram).answers),
+    new ThreadTransport((datagram) => converseOnThread(openForThread(9999), datagram)),
   )
   await t.rejects(connection.request(getLinkRequest('lo', 'look')), { code: 'EPROTONOSUPPORT' })
 })

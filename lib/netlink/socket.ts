@@ -88,7 +88,7 @@ type Listeners = Parameters<Transport['listen']>
 export class ThreadTransport implements Transport {
   readonly send: (datagram: Uint8Array) => Promise<Answers>
 
-  /** @param converse  `converseOnThread`, in the namespace of the port */
+  /** @param converse  `converseOnThread`, by a socket in the namespace of the port */
   constructor(converse: (datagram: Uint8Array) => Promise<Answers>) {
     this.send = converse
   }
@@ -99,13 +99,23 @@ export class ThreadTransport implements Transport {
 }
 
 /**
- * Sends requests from a socket of their own, in the namespace that the calling thread is in now, and waits on another
- * thread until the last is answered. (In an object, since nothing that is awaited may begin inside a namespace.)
+ * A socket in the namespace that the calling thread is in now, for one conversation on another thread. It does not begin
+ * there: libuv makes its threads when they are first needed, and each stays for good in the namespace it was made in.
  *
+ * @returns its descriptor
  * @throws Error with `errno` when the kernel refuses the socket
  */
-export function converseOnThread(protocol: number, datagram: Uint8Array): { answers: Promise<Answers> } {
-  return { answers: loadNative().converse(protocol, datagram) }
+export function openForThread(protocol: number): number {
+  return loadNative().openNetlink(protocol)
+}
+
+/**
+ * Sends requests from a socket of their own, and waits on another thread until the last is answered.
+ *
+ * @param fd  of `openForThread`, which is closed by this
+ */
+export function converseOnThread(fd: number, datagram: Uint8Array): Promise<Answers> {
+  return loadNative().converse(fd, datagram)
 }
 
 /**
@@ -114,13 +124,8 @@ export function converseOnThread(protocol: number, datagram: Uint8Array): { answ
  * @param seq  the sequence number of the last message, which asks for an acknowledgement
  * @returns the errno in it, 0 for success
  */
-export function exchangeOnThread(
-  protocol: number,
-  datagram: Uint8Array,
-  seq: number,
-): { answer: Promise<number> } {
-  const { answers } = converseOnThread(protocol, datagram)
-  return { answer: answers.then((them) => errnoOf(them, seq)) }
+export async function exchangeOnThread(fd: number, datagram: Uint8Array, seq: number): Promise<number> {
+  return errnoOf(await converseOnThread(fd, datagram), seq)
 }
 
 function errnoOf(answers: Answers, seq: number): number {

@@ -1,7 +1,7 @@
 // What the kernel does about the messages: a link that is announced as gone is in no table any more.
 
 import { type Test, test } from 'tap'
-import { exchangeOnThread, NETLINK_ROUTE, openSocket } from '../netlink/socket.ts'
+import { exchangeOnThread, NETLINK_ROUTE, openForThread, openSocket } from '../netlink/socket.ts'
 import { makeNamespace, runJson } from '../testing/netns.ts'
 import type { IfIndex } from './link.ts'
 import { LinkDeletion } from './link-deletion.ts'
@@ -16,7 +16,8 @@ function start(t: Test, threads = 2) {
     open: (options) => namespace.netns.enter(() => openSocket(NETLINK_ROUTE, options)),
     exchange: (bytes, seq) => {
       requests++
-      return namespace.netns.enter(() => exchangeOnThread(NETLINK_ROUTE, bytes, seq)).answer
+      const fd = namespace.netns.enter(() => openForThread(NETLINK_ROUTE))
+      return exchangeOnThread(fd, bytes, seq)
     },
     threads,
   })
