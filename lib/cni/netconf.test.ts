@@ -28,6 +28,19 @@ test('netconf names what is wrong in it', async (t) => {
       { 'cni.dev/valid-attachments': [{ containerID: 1 }] },
       'cni.dev/valid-attachments[0].containerID: expected a string, got a number',
     ],
+    ...[
+      [null, 'containerID'],
+      [{}, 'containerID'],
+      [{ ifname: 'eth0' }, 'containerID'],
+      [{ containerID: 'c' }, 'ifname'],
+      [{ containerID: 'c', ifname: '' }, 'ifname'],
+    ].map(
+      ([entry, name]) =>
+        [
+          { 'cni.dev/valid-attachments': [...attachments, entry] },
+          `cni.dev/valid-attachments[1].${name}: expected a name, got none`,
+        ] as const,
+    ),
   ] as const) {
     t.throws(() => decode(netconfSchema, given), { code: 7, message }, message)
   }

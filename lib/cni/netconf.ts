@@ -3,14 +3,27 @@
 //
 //   object({ ...commonFields, bridge: string({ default: 'cni0' }), runtimeConfig: object({ mac: string() }) })
 
+import { CNI_CODE, CniError } from './errors.ts'
 import { dnsSchema } from './result.ts'
-import { alias, json, list, nullable, object, string } from './schema.ts'
+import { alias, type Infer, json, list, nullable, object, type Schema, string } from './schema.ts'
 
-/** One attachment that GC must leave alone. */
-const attachmentSchema = object({
+const attachmentFields = object({
   containerID: string({ doc: 'its CNI_CONTAINERID' }),
   ifname: string({ doc: 'its CNI_IFNAME' }),
 })
+
+/** One attachment that GC must leave alone. Half a name would be nobody's, and the pod that was meant would go. */
+const attachmentSchema: Schema<Infer<typeof attachmentFields>> = {
+  ...attachmentFields,
+  read(value, path) {
+    const attachment = attachmentFields.read(value, path)
+    for (const name of ['containerID', 'ifname'] as const) {
+      if (attachment[name] !== '') continue
+      throw new CniError(CNI_CODE.invalidNetconf, `${path}.${name}: expected a name, got none`)
+    }
+    return attachment
+  },
+}
 
 export const commonFields = {
   cniVersion: string({ doc: 'version of the CNI spec that the config is written in' }),
