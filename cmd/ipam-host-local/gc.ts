@@ -3,7 +3,7 @@
 
 import type { Garbage } from '../../lib/cni/plugin.ts'
 import type { Request } from '../../lib/cni/request.ts'
-import { collect, isThere, listValid } from '../../lib/host/garbage.ts'
+import { collect, isAlive, listValid } from '../../lib/host/garbage.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { describeLease } from '../../lib/ipam/exhaustion.ts'
 import { type Lease, listStray, pickHeldBy, releaseAllExcept, strayRule } from '../../lib/ipam/lease-store.ts'
@@ -49,7 +49,7 @@ export async function findGarbage(ports: Ports, request: Request): Promise<Garba
 /** Whose namespace is gone. One that an attachment is recorded for goes with that, and not by itself. */
 function orphanRule({ kernel, attachments }: Ports, network: string): (lease: Lease) => boolean {
   const isUnrecorded = strayRule(attachments.list({ network }))
-  return (lease) => lease.netns !== undefined && isUnrecorded(lease) && !isThere(kernel, lease.netns)
+  return (lease) => lease.netns !== undefined && isUnrecorded(lease) && !isAlive(kernel, lease.netns)
 }
 
 function reasonOf(lease: Lease, valid: number | undefined): string {

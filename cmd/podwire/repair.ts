@@ -2,7 +2,7 @@
 // that was loaded anew, a bridge that was set down. Pods go on running.
 
 import type { Plugin, Repair } from '../../lib/cni/plugin.ts'
-import { isValid } from '../../lib/host/garbage.ts'
+import { isThere } from '../../lib/host/garbage.ts'
 import type { Ports } from '../../lib/host/ports.ts'
 import { recordedRequest } from '../../lib/host/recorded-request.ts'
 import type { Attachment } from '../../lib/state/attachments.ts'
@@ -26,7 +26,7 @@ export async function repair(
   progress: (text: string) => void = () => undefined,
 ): Promise<string> {
   // What belongs to a pod that is gone is for `podwire gc`.
-  const live = ports.attachments.list().filter((attachment) => isValid(ports.kernel, undefined, attachment))
+  const live = ports.attachments.list().filter(({ netns }) => isThere(ports.kernel, netns))
   const all: Done[] = []
   for (const [index, attachment] of live.entries()) {
     progress(`${index} of ${live.length}`)

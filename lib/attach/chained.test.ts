@@ -148,3 +148,15 @@ test('GC takes back what is not valid, and without a list what is dead', async (
   await gc({})
   t.notMatch(scene.dump(), 'attachment')
 })
+
+test('GC without a list leaves alone whose namespace the first process of the node sees', async (t) => {
+  const { scene } = await start()
+  await add(scene)
+  scene.kernel.removeNamespace('/run/netns/pod-1')
+  scene.kernel.addNamespace('/proc/1/root/run/netns/pod-1')
+  const gc = (netconf: object) => gcChained(scene.ports, scene.request('GC', netconf), aliasing)
+  await gc({})
+  t.match(scene.dump(), 'attachment')
+  await gc({ 'cni.dev/valid-attachments': [] })
+  t.notMatch(scene.dump(), 'attachment', 'the runtime’s word decides')
+})

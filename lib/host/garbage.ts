@@ -9,6 +9,7 @@ import type { Garbage } from '../cni/plugin.ts'
 import type { Request } from '../cni/request.ts'
 import { decode, object } from '../cni/schema.ts'
 import { NetnsError } from '../netns/netns.ts'
+import { asProcess1Sees } from '../netns/process-1.ts'
 import type { Attachment } from '../state/attachments.ts'
 import { Failures } from './failures.ts'
 import type { Kernel } from './kernel.ts'
@@ -41,7 +42,22 @@ export function isValid(
   attachment: Attachment,
 ): boolean {
   if (valid !== undefined) return valid.some((owner) => isSameOwner(owner, attachment))
-  return isThere(kernel, attachment.netns)
+  return isAlive(kernel, attachment.netns)
+}
+
+/**
+ * Whether there is a network namespace at the path, here or for the node's first process. In a mount namespace of its own
+ * (`unshare --mount`, a unit that hides /run) a process may not see where runtimes mount the namespaces of pods.
+ */
+export function isAlive(kernel: Kernel, netns: string): boolean {
+  if (isThere(kernel, netns)) return true
+  try {
+    return isThere(kernel, asProcess1Sees(netns))
+  } catch (error) {
+    // Without root's rights over it, as in a user namespace, there is only what is seen here.
+    if (error instanceof NetnsError && ['EACCES', 'EPERM'].includes(error.code)) return false
+    throw error
+  }
 }
 
 /** Whether the path is that of a network namespace. */
