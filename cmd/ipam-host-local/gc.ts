@@ -38,12 +38,32 @@ export async function findGarbage(ports: Ports, request: Request): Promise<Garba
   return stray.map((lease) => ({
     what: `lease ${lease.address} of network ${lease.network}`,
     why: reasonOf(lease, valid?.length),
-    remove: () =>
-      void release(ports, place, {
-        ours: (tx) => tx.release(place.network, lease, ports.clock.nowMs()),
-        theirs: (leases) => pickHeldBy(leases, lease),
-      }),
+    remove: () => releaseFound(ports, place, lease),
   }))
+}
+
+/** Its holder may have been deleted and added anew since it was found. @returns false when it has another lease by now */
+function releaseFound(ports: Ports, place: { network: string; dataDir: string }, lease: Lease): boolean {
+  let isAnew = false
+  const pickSame = <T extends Taken>(held: readonly T[]) => {
+    const isStill = held.some((one) => isSameLease(one, lease))
+    isAnew = held.length > 0 && !isStill
+    return isStill ? held : []
+  }
+  release(ports, place, {
+    ours: (tx) =>
+      pickSame(tx.listByHolder(place.network, lease)).length > 0
+        ? tx.release(place.network, lease, ports.clock.nowMs())
+        : [],
+    theirs: (leases) => pickSame(pickHeldBy(leases, lease)),
+  })
+  return !isAnew
+}
+
+type Taken = Pick<Lease, 'address' | 'acquiredAtMs' | 'netns'>
+
+function isSameLease(a: Taken, b: Taken): boolean {
+  return a.address.equals(b.address) && a.acquiredAtMs === b.acquiredAtMs && a.netns === b.netns
 }
 
 /** Whose namespace is gone. One that an attachment is recorded for goes with that, and not by itself. */

@@ -218,6 +218,34 @@ test('garbage is told with who holds it and why it goes, and goes one by one', a
   t.same(world.held(), ['10.1.0.3 c2/eth0'])
 })
 
+test('a lease that its container has anew since GC looked stays', async (t) => {
+  const { findGarbage } = await import('./gc.ts')
+  const world = new World(BOTH)
+  const path = '/run/netns/dead'
+  const request = { netconf: { ipam: { dataDir: DATA_DIR } }, name: 'net' } as unknown as Parameters<
+    typeof findGarbage
+  >[1]
+  const add = () => {
+    world.kernel.addNamespace(path)
+    return world.add('c1', { netns: path })
+  }
+  const findDead = async () => {
+    world.kernel.removeNamespace(path)
+    return findGarbage(world.ports, request)
+  }
+  await add()
+  const garbage = await findDead()
+  t.equal(garbage.length, 2)
+  await world.call('DEL', 'c1')
+  await add()
+  const held = world.held()
+  for (const { remove } of garbage) t.equal(await remove(), false)
+  t.same(world.held(), held)
+  const again = await findDead()
+  for (const { remove } of again) t.equal(await remove(), true, 'the second went with the first')
+  t.same(world.held(), [])
+})
+
 test('STATUS is ready until no address is free', async (t) => {
   const world = new World({ subnet: '10.1.0.0/29', exclude: ['10.1.0.6'] })
   t.equal(await world.call('STATUS', ''), undefined, 'before the first ADD')

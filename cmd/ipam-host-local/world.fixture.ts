@@ -102,6 +102,7 @@ export class World {
       kernel: this.kernel,
       attachments: this.attachments,
       leases: () => this.store,
+      lockAttachment: () => () => undefined,
       delegates: {
         inProcess: () => undefined,
         exec: {

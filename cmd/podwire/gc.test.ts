@@ -18,7 +18,7 @@ const BOOT = 'boot-1'
 const SETS = parseRangeSets({ subnet: '10.1.0.0/24' })
 
 /** Pods of two data directories; one of each whose attachment is recorded, so that the directory is known. */
-function makeNode(t: Test) {
+function makeNode(t: Test, lockAttachment: Ports['lockAttachment'] = () => () => undefined) {
   const root = t.testdir({ one: {}, other: {}, unused: {} })
   const kernel = new FakeKernel()
   const attachments = new MemoryAttachmentStore(BOOT)
@@ -36,6 +36,7 @@ function makeNode(t: Test) {
     kernel,
     attachments,
     leases,
+    lockAttachment,
     files: { find: () => undefined },
     clock: { nowMs: () => 2 },
     log: { isDebug: false, debug() {}, info() {}, error() {} },
@@ -109,4 +110,16 @@ test('gc finds leases of namespaces that are gone in every directory that attach
   t.same(readdirSync(join(root, 'unused')), [], 'no store is made to look into it')
   t.match(await podwire('gc'), { stdout: 'nothing to remove\n' })
   t.notOk(existsSync(join(root, 'unused', 'podwire-leases.db')))
+})
+
+test('gc tells what it leaves, since a call is at it', async (t) => {
+  const { record, podwire } = makeNode(t, () => undefined)
+  record('one', 'net', 'busy')
+  const what = 'attachment of network net, container busy, interface eth0 (cni-bridge)'
+  for (const [words, line] of [
+    [['gc', '--dry-run'], `would remove ${what}: its network namespace is gone`],
+    [['gc'], `left ${what}: it has been added anew, or a call is at it`],
+  ] as const) {
+    t.match(await podwire(...words), { stdout: `${line}\n`, exitStatus: 0 })
+  }
 })

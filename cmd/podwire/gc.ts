@@ -29,9 +29,13 @@ export async function gc(
     say()
     for (const { what, why, remove } of (await plugin.findGarbage?.(ports, gcRequest(place, options.path))) ??
       []) {
-      lines.push(`${options.dryRun ? 'would remove' : 'removed'} ${what}: ${why}`)
+      let line = `${options.dryRun ? 'would remove' : 'removed'} ${what}: ${why}`
+      const tryRemove = async () => {
+        if ((await remove()) === false) line = `left ${what}: it has been added anew, or a call is at it`
+      }
+      if (!options.dryRun) await failures.attempt(tryRemove)
+      lines.push(line)
       say()
-      if (!options.dryRun) await failures.attempt(remove)
     }
   }
   failures.throwIfAny()

@@ -154,6 +154,7 @@ class FuzzNode {
         this.#leases.set(directory, store)
         return store
       },
+      lockAttachment: () => () => undefined,
       delegates: {
         inProcess: findPlugin as never,
         exec: {

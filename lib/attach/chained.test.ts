@@ -5,9 +5,11 @@ import type { Request } from '../cni/request.ts'
 import type { Result } from '../cni/result.ts'
 import { openPodNamespace } from '../host/pod-namespace.ts'
 import type { Ports } from '../host/ports.ts'
+import type { Attachment } from '../state/attachments.ts'
 import { makeScene, type Pod, type Scene } from '../testing/scene.ts'
 import { addChained, type ChainedPlugin, checkChained, delChained, gcChained } from './chained.ts'
 import { differences } from './drift.ts'
+import { findDeadRecords } from './recorded.ts'
 
 interface AliasRecord {
   readonly netns: string
@@ -146,6 +148,48 @@ test('GC takes back what is not valid, and without a list what is dead', async (
   await add(scene)
   scene.kernel.removeNamespace('/run/netns/pod-1')
   await gc({})
+  t.notMatch(scene.dump(), 'attachment')
+})
+
+test('GC leaves alone what was added anew since it looked, and what a call is at', async (t) => {
+  const { scene } = await start()
+  await add(scene)
+  const [made] = scene.ports.attachments.list()
+  if (made === undefined) throw new Error('it was added')
+  const dead = { ...made, netns: '/run/netns/gone' }
+  const renew: Readonly<Record<string, (found: Attachment) => Attachment>> = {
+    'later, under the same path': (found) => ({ ...found, createdAtMs: found.createdAtMs + 1 }),
+    'in another namespace': (found) => ({ ...found, netns: made.netns }),
+    'by another call': (found) => ({ ...found, callId: 'second' }),
+  }
+  for (const netconf of [NETCONF, { ...NETCONF, 'cni.dev/valid-attachments': [] }]) {
+    for (const [how, change] of Object.entries(renew)) {
+      scene.ports.attachments.put(dead)
+      const [garbage] = findDeadRecords(scene.ports, scene.request('GC', netconf), aliasing)
+      scene.ports.attachments.put(change(dead))
+      const before = scene.dump()
+      t.equal(await garbage?.remove(), false, how)
+      t.equal(scene.dump(), before, how)
+    }
+  }
+  const [busy] = findDeadRecords(
+    { ...scene.ports, lockAttachment: () => undefined },
+    scene.request('GC', { ...NETCONF, 'cni.dev/valid-attachments': [] }),
+    aliasing,
+  )
+  t.equal(await busy?.remove(), false)
+  const released: string[] = []
+  const lockAttachment: Ports['lockAttachment'] = ({ plugin, containerId, ifname }) => {
+    return () => void released.push(`${plugin} ${containerId} ${ifname}`)
+  }
+  const [garbage] = findDeadRecords(
+    { ...scene.ports, lockAttachment },
+    scene.request('GC', { ...NETCONF, 'cni.dev/valid-attachments': [] }),
+    aliasing,
+  )
+  t.equal(await garbage?.remove(), true)
+  t.equal(await garbage?.remove(), true, 'it is gone')
+  t.strictSame(released, Array(2).fill(`${aliasing.plugin} pod-1 eth0`))
   t.notMatch(scene.dump(), 'attachment')
 })
 

@@ -98,11 +98,37 @@ export function findDeadRecords<R extends object>(
     .map((attachment) => ({
       what: describe(attachment),
       why,
-      remove: () => {
-        const record = attachment.record as R
-        return removeRecord(ports, asDel(request, attachment), { recorded, record })
-      },
+      remove: () => removeFound(ports, request, { recorded, attachment }),
     }))
+}
+
+/**
+ * What was found to be dead, unless it has gone or was added anew since then: runtimes give a container that starts again
+ * the id that it had.
+ *
+ * @returns false when it stays
+ */
+async function removeFound<R extends object>(
+  ports: Ports,
+  request: Request,
+  { recorded, attachment }: { recorded: RecordedPlugin<R>; attachment: Attachment },
+): Promise<boolean> {
+  const release = ports.lockAttachment(attachment)
+  if (release === undefined) return false
+  try {
+    const now = ports.attachments.find(attachment)
+    if (now === undefined) return true
+    if (!isSameAdd(now, attachment)) return false
+    const record = now.record as R
+    await removeRecord(ports, asDel(request, attachment), { recorded, record })
+    return true
+  } finally {
+    release()
+  }
+}
+
+function isSameAdd(a: Attachment, b: Attachment): boolean {
+  return a.createdAtMs === b.createdAtMs && a.netns === b.netns && a.callId === b.callId
 }
 
 function describe({ plugin, network, containerId, ifname }: Attachment): string {

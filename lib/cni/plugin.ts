@@ -9,7 +9,8 @@ export interface Garbage {
   /** `lease 10.1.0.5 of network net`. */
   readonly what: string
   readonly why: string
-  readonly remove: () => void | Promise<void>
+  /** @returns false when it stays: somebody has it, or is at it, since it was found */
+  readonly remove: () => void | boolean | Promise<void> | Promise<boolean>
 }
 
 /** The differences that were found, a text each, as CHECK tells them. */

@@ -58,6 +58,7 @@ export function steppedPorts(ports: Ports, onStep: (step: Step) => void): Ports 
     log: ports.log,
     files: ports.files,
     setMacs: ports.setMacs,
+    lockAttachment: ports.lockAttachment,
     clock: ports.clock,
     random: ports.random,
     kernel: steppedKernel(ports.kernel, watch),

@@ -22,6 +22,7 @@ export class CallPorts implements Ports {
   readonly setMacs: Ports['setMacs']
   readonly kernel: Kernel
   readonly leases: Ports['leases']
+  readonly lockAttachment: Ports['lockAttachment']
   readonly clock: Ports['clock']
   readonly random: Ports['random']
   readonly #ports: Ports
@@ -37,6 +38,7 @@ export class CallPorts implements Ports {
     this.setMacs = ports.setMacs
     this.kernel = new CallKernel(ports.kernel, watch)
     this.leases = (dataDir) => timed(own.leases(dataDir), STEP.lease, watch)
+    this.lockAttachment = ports.lockAttachment
     this.clock = ports.clock
     this.random = ports.random
     this.#ports = ports

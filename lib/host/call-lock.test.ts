@@ -4,7 +4,7 @@ import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import { loadNative } from '../native/native.ts'
-import { CallLocks, callKey, lockCall, offsetOf } from './call-lock.ts'
+import { CallLocks, callKey, lockCall, offsetOf, tryLockAttachment } from './call-lock.ts'
 
 const KEY = { plugin: 'cni-bridge', containerId: 'pod-1', ifname: 'eth0' }
 const OTHER = { ...KEY, ifname: 'net1' }
@@ -54,6 +54,21 @@ test('a lock whose file was removed is had in the new one', (t) => {
   rmSync(path)
   t.equal(one.acquire(KEY), true, 'also when nobody has made one')
   t.equal(open().acquire(KEY), false)
+  t.end()
+})
+
+test('an attachment is locked against calls of this process, too, and against who locks it likewise', (t) => {
+  const { path, open, native } = start(t)
+  const calls = open()
+  const release = tryLockAttachment(path, KEY, native)
+  t.type(release, 'function')
+  t.equal(calls.acquire(KEY), false)
+  t.equal(calls.acquire(OTHER), true)
+  t.equal(tryLockAttachment(path, KEY, native), undefined)
+  t.equal(tryLockAttachment(path, OTHER, native), undefined, 'while a call is at it')
+  release?.()
+  t.equal(calls.acquire(KEY), true)
+  t.equal(tryLockAttachment(path, KEY, native), undefined)
   t.end()
 })
 

@@ -48,6 +48,19 @@ export function lockCall(path: string, key: CallKey, native: Locking): void {
   )
 }
 
+/**
+ * By a descriptor of its own, so that it excludes calls of this process, too: those that it serves as the daemon.
+ *
+ * @returns what releases it; undefined when somebody has it
+ * @throws StoreError
+ */
+export function tryLockAttachment(path: string, key: CallKey, native: Locking): (() => void) | undefined {
+  const locks = CallLocks.open(path, native)
+  if (locks.acquire(key)) return () => locks.close()
+  locks.close()
+  return undefined
+}
+
 /** Where this file cannot be had, the store beside it cannot either: it says what is wrong, to those who need it. */
 function openUnlessBroken(path: string, native: Locking): CallLocks | undefined {
   try {

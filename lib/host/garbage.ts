@@ -25,7 +25,7 @@ const schema = object({ [KEY]: commonFields[KEY] })
 /** Everything is attempted. @throws what failed */
 export async function collect(garbage: readonly Garbage[]): Promise<void> {
   const failures = new Failures()
-  for (const { remove } of garbage) await failures.attempt(remove)
+  for (const { remove } of garbage) await failures.attempt(async () => void (await remove()))
   failures.throwIfAny()
 }
 

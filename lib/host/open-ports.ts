@@ -16,7 +16,7 @@ import type { AttachmentStore } from '../state/attachments.ts'
 import { SqliteAttachmentStore } from '../state/attachments-sqlite.ts'
 import { bootId } from '../state/boot.ts'
 import { startedByFirstTry } from './call.ts'
-import { callKey, LOCKS_FILE, lockCall } from './call-lock.ts'
+import { callKey, LOCKS_FILE, lockCall, tryLockAttachment } from './call-lock.ts'
 import { systemClock } from './clock.ts'
 import { systemFiles } from './files.ts'
 import { type Background, LiveKernel } from './kernel.ts'
@@ -75,6 +75,7 @@ export function openPorts(options: HostOptions): Ports {
       return attachments()
     },
     leases: openLeases,
+    lockAttachment: (key) => tryLockAttachment(`${stateDir}/${LOCKS_FILE}`, key, loadNative()),
     delegates: {
       inProcess: (type, path) => findOwnPlugin({ type, path, executable, findPlugin }),
       exec: lazyDelegateExec({

@@ -5,6 +5,7 @@ import type { Delegates } from '../cni/delegate.ts'
 import type { LeaseStore } from '../ipam/lease-store.ts'
 import type { Log } from '../log/log.ts'
 import type { AttachmentStore } from '../state/attachments.ts'
+import type { CallKey } from './call-lock.ts'
 import type { Clock } from './clock.ts'
 import type { Kernel } from './kernel.ts'
 import type { RandomBytes } from './random.ts'
@@ -16,6 +17,13 @@ export interface Ports {
   readonly attachments: AttachmentStore
   /** The leases below a directory (`ipam.dataDir`). Opened when first used, one store per directory. */
   leases(dataDir: string): LeaseStore
+  /**
+   * Keeps out calls for an attachment, those of this process too, until what is returned is called.
+   *
+   * @returns undefined while a call is at it
+   * @throws StoreError
+   */
+  lockAttachment(key: CallKey): (() => void) | undefined
   readonly delegates: Delegates
   readonly files: Files
   /** What this process has seen of the node's links. */

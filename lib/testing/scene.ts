@@ -68,6 +68,7 @@ export function makeScene(options: Omit<FakeKernelOptions, 'refuse'> = {}): Scen
     leases: () => {
       throw new Error('the leases of these tests are in the IPAM of the fixture')
     },
+    lockAttachment: () => () => undefined,
     delegates: {
       inProcess: (type) => (type === ipam.name ? (ipam as Plugin<never>) : undefined),
       exec: {
