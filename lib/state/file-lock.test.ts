@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
   closeSync,
@@ -5,8 +6,10 @@ import {
   mkdtempSync,
   openSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -83,6 +86,35 @@ test('FileLock keeps its note', async (t) => {
   lock.writeNote('a longer one')
   lock.writeNote('short')
   t.equal(FileLock.open(path, flock).readNote(), 'short')
+  t.equal(readFileSync(path, 'utf8'), 'short\n')
+})
+
+test('FileLock reads a note that was not cut to length, and one without an end', async (t) => {
+  const path = lockPath(t)
+  const lock = FileLock.open(path, flock)
+  writeFileSync(path, 'short\nger one\n')
+  t.equal(lock.readNote(), 'short')
+  writeFileSync(path, 'of an earlier build')
+  t.equal(lock.readNote(), 'of an earlier build')
+})
+
+test('FileLock never has an empty note between two', async (t) => {
+  const path = lockPath(t)
+  FileLock.open(path, flock).writeNote('one')
+  const watcher = new URL('file-lock.ts', import.meta.url).href
+  const script = `
+    import { FileLock } from ${JSON.stringify(watcher)}
+    import { loadNative } from ${JSON.stringify(new URL('../native/native.ts', import.meta.url).href)}
+    FileLock.open(${JSON.stringify(path)}, loadNative().flock).writeNote('two')`
+  const args = ['-f', '-y', '-e', 'trace=write,pwrite64,ftruncate', process.execPath]
+  const { stderr } = spawnSync('strace', [...args, '--input-type=module-typescript', '--eval', script], {
+    encoding: 'utf8',
+  })
+  const calls = stderr.split('\n').filter((line) => line.includes(path))
+  t.same(
+    calls.map((line) => /(\w+)\(\d+<[^>]*>, (.*)\)/.exec(line)?.slice(1).join(' ')),
+    ['write "two\\n", 4', 'ftruncate 4'],
+  )
 })
 
 test('findHolder reads /proc/locks', async (t) => {

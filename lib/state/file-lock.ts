@@ -4,7 +4,7 @@
 // lock goes with the process, whatever ends it. The file's content is a note that survives the process: the boot
 // in which the store was last opened.
 
-import { closeSync, fstatSync, ftruncateSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, ftruncateSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 
 import { loadNative } from '../native/native.ts'
@@ -60,16 +60,23 @@ export class FileLock {
   }
 
   readNote(): string {
-    return readFileSync(this.path, 'utf8')
+    return readFileSync(this.path, 'utf8').split('\n', 1)[0] ?? ''
   }
 
-  /** @throws StoreError */
+  /**
+   * Over the note before, and cut to length then: a power cut leaves one of the two, and not none.
+   *
+   * @param text  one line
+   * @throws StoreError
+   */
   writeNote(text: string): void {
+    const line = `${text}\n`
     try {
-      ftruncateSync(this.#fd, 0)
-      writeSync(this.#fd, text, 0)
+      // Not by our descriptor: with O_APPEND, Linux writes at the end, whatever offset is given (pwrite(2), BUGS).
+      loadNative().writeFile(this.path, line)
+      ftruncateSync(this.#fd, Buffer.byteLength(line))
     } catch (error) {
-      throw storeErrorOfErrno(error, 'write', this.path)
+      throw storeErrorOfErrno(asNodeError(error, this.path), 'write', this.path)
     }
   }
 
