@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { test } from 'tap'
 
-import { bootId, bootTimeMs } from './boot.ts'
+import { bootId, bootTimeMs, isLaterBoot } from './boot.ts'
 
 const UUID = '6c0b4a2e-90a4-4bd5-b6a5-3cbb3a1ad7f2'
 
@@ -29,6 +29,17 @@ test('bootId differs when process 1 was started again', async (t) => {
     bootId(reader(files(`1 (init) ${AFTER_NAME} ${start} 1`))),
   )
   t.not(before, after)
+})
+
+test('isLaterBoot compares boots of one kernel', async (t) => {
+  for (const [id, other, expected] of [
+    [`${UUID}-1000`, `${UUID}-417`, true],
+    [`${UUID}-417`, `${UUID}-1000`, false],
+    [`${UUID}-417`, `${UUID}-417`, false],
+    ['91a2-1000', `${UUID}-417`, false],
+    ['', `${UUID}-417`, false],
+  ] as const)
+    t.equal(isLaterBoot(id, other), expected, `${id} after ${other}`)
 })
 
 test('bootId refuses to guess when a file cannot be read', async (t) => {

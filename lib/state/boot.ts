@@ -29,6 +29,21 @@ export function bootId(readFile: (path: string) => string | undefined): string {
 }
 
 /**
+ * Whether a boot is of the same kernel as another, and process 1 started after that one's: it looks so from a PID
+ * namespace that is not the node's, and to the node when a store was written from there.
+ */
+export function isLaterBoot(id: string, other: string): boolean {
+  const [kernel, start] = splitBootId(id)
+  const [otherKernel, otherStart] = splitBootId(other)
+  return kernel === otherKernel && start > otherStart
+}
+
+function splitBootId(id: string): [string, number] {
+  const at = id.lastIndexOf('-')
+  return [id.slice(0, at), Number(id.slice(at + 1))]
+}
+
+/**
  * When this boot began, by the clock as it is set now: the kernel's start and that of process 1 after it.
  *
  * A clock that was set since then moves it along; what a file says of its time was not.

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
   existsSync,
@@ -13,6 +13,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { type Test, test } from 'tap'
 
 import { Database, type Schema } from './database.ts'
@@ -217,6 +218,38 @@ test('Database sets a file aside that was damaged before this boot', async (t) =
   }
 })
 
+/** Two indexes of the same shape: one's pages in the other's place are well-formed, and wrong. */
+const INDEXED: Schema = {
+  migrations: [
+    `CREATE TABLE rows (id INTEGER PRIMARY KEY, boot_id TEXT NOT NULL, text TEXT, reversed TEXT);
+     CREATE INDEX by_text ON rows (text);
+     CREATE INDEX by_reversed ON rows (reversed)`,
+  ],
+  forget: SCHEMA.forget,
+}
+
+test('Database sets a file aside whose index was damaged before this boot', async (t) => {
+  const path = databasePath(t)
+  const before = Database.open(path, INDEXED, { bootId: 'boot-1' })
+  before.transaction(() => {
+    for (let i = 0; i < 50; i++)
+      before.run("INSERT INTO rows VALUES (NULL, 'boot-1', ?, ?)", `a${i + 10}`, `b${99 - i}`)
+  })
+  const rootOf = (index: string) =>
+    before.find<{ page: number }>('SELECT rootpage AS page FROM sqlite_schema WHERE name = ?', index)?.page ??
+    0
+  const [from, to] = [rootOf('by_text'), rootOf('by_reversed')]
+  before.close()
+  const bytes = readFileSync(path)
+  bytes.copy(bytes, (to - 1) * 4096, (from - 1) * 4096, from * 4096)
+  writeFileSync(path, bytes)
+  const db = open(t, path, { bootId: 'boot-2', schema: INDEXED })
+  insert(db, 'new', 'boot-2')
+  t.same(texts(db), ['new'])
+  t.ok(existsSync(`${path}.damaged`))
+  t.same(texts(open(t, path, { bootId: 'boot-2', schema: INDEXED })), ['new'], 'others see it')
+})
+
 /** Leaves the first three pages, in which the schema is, and so opens without complaint. */
 function scribble(path: string): void {
   const bytes = readFileSync(path)
@@ -230,6 +263,144 @@ test('Database refuses a damaged file when nothing says that it is of an earlier
   writeFileSync(path, 'nonsense '.repeat(100))
   rmSync(`${path}.lock`)
   t.throws(() => open(t, path, { bootId: 'boot-2' }), failing('ECORRUPT'))
+})
+
+/** A process that ends without closing, as plugins do. */
+function runProcess(path: string, script: string): string {
+  const all = `
+    import { Database } from ${JSON.stringify(new URL('database.ts', import.meta.url).href)}
+    const db = Database.open(process.argv[1], ${JSON.stringify(SCHEMA)}, { bootId: 'boot-1' })
+    const insert = (text) =>
+      db.transaction(() => db.run("INSERT INTO rows (boot_id, text) VALUES ('boot-1', ?)", text))
+    ${script}
+    process.kill(process.pid, 'SIGKILL')
+  `
+  const args = ['--input-type=module-typescript', '--eval', all, path]
+  return spawnSync(process.execPath, args, { encoding: 'utf8' }).stderr
+}
+
+const halve = (path: string) => truncateSync(path, statSync(path).size / 2)
+
+test('Database reports a log that was lost in this boot', async (t) => {
+  for (const [what, prepareStore] of [
+    ['a new store', () => undefined],
+    [
+      'one of the boot before',
+      (path: string) => {
+        const db = Database.open(path, SCHEMA, { bootId: 'boot-0' })
+        insert(db, 'old', 'boot-0')
+        db.close()
+      },
+    ],
+    ['one whose log was copied back in this boot', prepare],
+  ] as const)
+    for (const [name, lose] of [
+      ['removed', (path: string) => rmSync(`${path}-wal`)],
+      ['emptied', (path: string) => truncateSync(`${path}-wal`)],
+      ['cut to half', (path: string) => halve(`${path}-wal`)],
+      [
+        'removed with its index',
+        (path: string) => {
+          rmSync(`${path}-wal`)
+          rmSync(`${path}-shm`)
+        },
+      ],
+    ] as const) {
+      // What SQLite does itself when the last user closes the database: nothing tells the two apart.
+      if (prepareStore === prepare && name === 'removed with its index') continue
+      const path = databasePath(t)
+      prepareStore(path)
+      runProcess(path, "for (const text of 'abcdefgh') insert(text)")
+      lose(path)
+      for (const time of ['first', 'second'])
+        t.throws(
+          () => Database.open(path, SCHEMA, { bootId: 'boot-1' }),
+          failing('ECORRUPT'),
+          `${what}: ${name}, ${time} time`,
+        )
+      const next = open(t, path, { bootId: 'boot-2' })
+      insert(next, 'new', 'boot-2')
+      t.same(texts(next), ['new'], 'the next boot begins anew')
+    }
+})
+
+test('Database opens after SQLite removed the log', async (t) => {
+  const path = databasePath(t)
+  runProcess(path, "insert('a')")
+  new DatabaseSync(path).close()
+  t.ok(existsSync(`${path}-wal`), 'it was not used')
+  const other = new DatabaseSync(path)
+  other.exec('SELECT * FROM rows')
+  other.close()
+  t.notOk(existsSync(`${path}-wal`))
+  t.same(texts(open(t, path)), ['a'])
+})
+
+test('Database opens what a build left that noted each opening', async (t) => {
+  const path = databasePath(t)
+  const before = Database.open(path, SCHEMA, { bootId: 'boot-0' })
+  insert(before, 'old', 'boot-0')
+  before.close()
+  writeFileSync(`${path}.lock`, 'boot-1') // Opened in this boot, and not written.
+  const db = open(t, path)
+  insert(db, 'new')
+  t.same(texts(db), ['new'])
+  t.equal(readFileSync(`${path}.lock`, 'utf8'), 'boot-1 written\n')
+  writeFileSync(`${path}.lock`, 'boot-1') // Such a build came between, and wrote.
+  t.same(texts(open(t, path)), ['new'])
+})
+
+test('Database that only looks leaves the note as it is', async (t) => {
+  const path = databasePath(t)
+  prepare(path)
+  const note = readFileSync(`${path}.lock`, 'utf8')
+  const db = open(t, path, { bootId: 'boot-2' })
+  t.equal(texts(db).length, 300)
+  db.probe()
+  t.equal(readFileSync(`${path}.lock`, 'utf8'), note)
+  insert(db, 'new', 'boot-2')
+  t.not(readFileSync(`${path}.lock`, 'utf8'), note)
+})
+
+test('Database refuses what looks as if it were of a later boot of the same kernel', async (t) => {
+  const path = databasePath(t)
+  const db = open(t, path)
+  insert(db, 'a')
+  insert(open(t, path, { bootId: 'boot-999' }), 'of another PID namespace', 'boot-999')
+  const refused = { ...failing('EIO'), message: /PID namespace/ }
+  t.throws(() => open(t, path), refused)
+  rmSync(`${path}.lock`)
+  const other = open(t, path)
+  t.throws(() => insert(other, 'b'), refused)
+  t.equal(texts(other).length, 1)
+})
+
+test('Database that stays goes on when the index of its log was removed', async (t) => {
+  const path = databasePath(t)
+  const db = Database.open(path, SCHEMA, { bootId: 'boot-1' })
+  insert(db, 'a')
+  rmSync(`${path}-shm`)
+  t.equal(runProcess(path, "insert('b')"), '')
+  insert(db, 'c')
+  t.equal(runProcess(path, "insert('d')"), '')
+  insert(db, 'e')
+  t.same(texts(db), ['a', 'b', 'c', 'd', 'e'])
+  db.close()
+  t.same(texts(open(t, path)), ['a', 'b', 'c', 'd', 'e'])
+})
+
+test('Database that stays reports a log that was removed', async (t) => {
+  for (const removed of [['-wal'], ['-wal', '-shm']]) {
+    const path = databasePath(t)
+    const db = Database.open(path, SCHEMA, { bootId: 'boot-1' })
+    insert(db, 'a')
+    for (const suffix of removed) rmSync(`${path}${suffix}`)
+    t.throws(() => insert(db, 'b'), failing('ECORRUPT'))
+    t.match(runProcess(path, "insert('c')"), /ECORRUPT/)
+    t.throws(() => insert(db, 'd'), failing('ECORRUPT'))
+    db.close()
+    t.match(runProcess(path, "insert('e')"), /ECORRUPT/)
+  }
 })
 
 test('Database notices that its file was removed', async (t) => {

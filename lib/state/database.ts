@@ -8,20 +8,26 @@
 // WAL, and what it has copied back is forgotten when the last process ends; it is for a process that stays, which does
 // not read the WAL again, and is held up by the disk for each checkpoint (fsync(2), three times).
 
-import { closeSync, existsSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readSync, renameSync, rmSync, statSync } from 'node:fs'
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 
 import { loadNative } from '../native/native.ts'
+import { isLaterBoot } from './boot.ts'
 import { FileLock, type Flock } from './file-lock.ts'
 import { requireOwnFiles } from './own-file.ts'
 import { storeErrorOfSqlite } from './sqlite-error.ts'
 import { remedyFor, StoreError, storeErrorOfErrno } from './store-error.ts'
+import { leastWalBytes, WAL_INDEX_BYTES } from './wal-index.ts'
 
 const CHECKPOINT_PAGES = 128
 const PAGE_BYTES = 4096
 const LOCK_TIMEOUT_MS = 20_000
 /** Only for those who do not know our lock: the sqlite3 shell, backups. */
 const BUSY_TIMEOUT_MS = 5_000
+const BOOT = 'SELECT id FROM boot'
+/** In the lock's note, after the boot's id: rows of that boot may be there, and its id is. */
+const WRITTEN = ' written'
+const LOG_LOST = 'its log (WAL) lost what was committed in this boot'
 
 export interface Schema {
   /** SQL scripts: the one at index n takes a database from version n to n + 1. Never edit one that was released. */
@@ -38,18 +44,22 @@ export interface DatabaseOptions {
 }
 
 export class Database {
+  static readonly #opened = new Set<Database>()
   readonly path: string
   readonly #schema: Schema
   readonly #bootId: string
   readonly #lock: FileLock
   readonly #lockTimeoutMs: number
   #sqlite: DatabaseSync
+  readonly #log: { readonly wal: string; readonly shm: string }
   #identity: string | undefined
+  #logIdentity: { wal: string | undefined; shm: string | undefined } = { wal: undefined, shm: undefined }
   #forgotten = false
   readonly #statements = new Map<string, StatementSync>()
 
   private constructor(path: string, schema: Schema, options: DatabaseOptions) {
     this.path = path
+    this.#log = { wal: `${path}-wal`, shm: `${path}-shm` }
     this.#schema = schema
     this.#bootId = options.bootId
     this.#lockTimeoutMs = options.lockTimeoutMs ?? LOCK_TIMEOUT_MS
@@ -97,10 +107,23 @@ export class Database {
     })
   }
 
-  /** Writes, but changes nothing: what a transaction would fail on, this fails on. @throws StoreError */
+  /**
+   * Writes, but changes nothing, not even what earlier boots left: what a transaction would fail on, this fails on.
+   *
+   * @throws StoreError
+   */
   probe(): void {
-    // An UPDATE to what is there already writes nothing (btreeOverwriteContent of SQLite's btree.c).
-    this.transaction(() => this.#setBoot())
+    this.#locked(() => {
+      this.#reopenIfReplaced()
+      this.#guard('write', () =>
+        this.#run('BEGIN IMMEDIATE', () => {
+          this.#refuseNewerSchema()
+          // An UPDATE to what is there already writes nothing (btreeOverwriteContent of SQLite's btree.c).
+          this.run("INSERT INTO boot (id) VALUES ('')")
+          this.run("DELETE FROM boot WHERE id = ''")
+        }),
+      )
+    })
   }
 
   /** Runs `work`, which only reads, on one snapshot; writers are not kept waiting. @throws StoreError */
@@ -141,7 +164,7 @@ export class Database {
 
   /** Copies the WAL back when this is the last user. Not needed: a process may as well just end. */
   close(): void {
-    this.#locked(() => this.#sqlite.close())
+    this.#locked(() => this.#close())
     this.#lock.close()
   }
 
@@ -192,20 +215,38 @@ export class Database {
     }
   }
 
-  /** Under the lock. The lock's note says whether the store has been used in this boot. */
+  /** Under the lock. Its note says in which boot the store was last written; builds before noted each opening, without WRITTEN. */
   #open(): DatabaseSync {
-    requireOwnFiles([this.path, `${this.path}-wal`, `${this.path}-shm`])
+    requireOwnFiles([this.path, this.#log.wal, this.#log.shm])
     const note = this.#lock.readNote()
-    const sqlite = note === this.#bootId ? this.#openUsed() : this.#openFirst(note !== '')
-    if (note !== this.#bootId) this.#lock.writeNote(this.#bootId)
+    const isWritten = note.endsWith(WRITTEN)
+    const bootId = isWritten ? note.slice(0, -WRITTEN.length) : note
+    this.#refuseLaterBoot(bootId)
+    const sqlite = bootId === this.#bootId ? this.#openUsed(isWritten) : this.#openFirst(bootId !== '')
     this.#identity = loadNative().identify(this.path)
+    this.#logIdentity = this.#identifyLog()
+    Database.#opened.add(this)
     return sqlite
   }
 
-  #openUsed(): DatabaseSync {
-    if (!statSync(this.path, { throwIfNoEntry: false })?.size)
-      throw this.#corrupt('it was emptied or removed')
-    return this.#guard('open', () => this.#connect())
+  #openUsed(isWritten: boolean): DatabaseSync {
+    if (sizeOf(this.path) === 0) throw this.#corrupt('it was emptied or removed')
+    if (sizeOf(this.#log.wal) < this.#leastWalBytes()) throw this.#corrupt(LOG_LOST)
+    const sqlite = this.#guard('open', () => this.#connect({ atLeast: 1 }))
+    if (!isWritten) return sqlite
+    const bootId = this.#guard('open', () => sqlite.prepare(BOOT).get()?.['id'])
+    if (bootId !== this.#bootId) {
+      sqlite.close()
+      throw this.#corrupt(LOG_LOST)
+    }
+    this.#forgotten = true
+    return sqlite
+  }
+
+  /** To close a file drops the POSIX locks that another connection of this process has on it. */
+  #leastWalBytes(): number {
+    const isOpen = [...Database.#opened].some((other) => other !== this && other.path === this.path)
+    return isOpen ? 0 : leastWalBytes(readStart(this.#log.shm, WAL_INDEX_BYTES))
   }
 
   /** The first opening in this boot also looks for what a power cut may have done. */
@@ -214,7 +255,7 @@ export class Database {
       createFile(this.path)
       return this.#guard('open', () => this.#connectAndCheck())
     } catch (error) {
-      if (!ofEarlierBoot || !(error instanceof StoreError) || error.code !== 'ECORRUPT') throw error
+      if (!ofEarlierBoot || !isCorrupt(error)) throw error
       setAside(this.path)
       createFile(this.path)
       return this.#guard('open', () => this.#connect())
@@ -223,21 +264,22 @@ export class Database {
 
   #connectAndCheck(): DatabaseSync {
     const sqlite = this.#connect()
-    const verdict = pragma(sqlite, 'quick_check(1)')
+    // quick_check would not compare indexes with their tables.
+    const verdict = pragma(sqlite, 'integrity_check(1)')
     if (verdict === 'ok') return sqlite
     sqlite.close()
     throw this.#corrupt(String(verdict))
   }
 
-  #connect(): DatabaseSync {
+  /** @param atLeast  the version that its schema has */
+  #connect({ atLeast = 0 } = {}): DatabaseSync {
     // Loaded here and not by an import: a process that opens no store does without.
     const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
     const sqlite = new DatabaseSync(this.path, { timeout: BUSY_TIMEOUT_MS })
     try {
       sqlite.exec('PRAGMA synchronous = NORMAL')
-      this.#migrate(sqlite)
-      if (sizeOf(`${this.path}-wal`) > CHECKPOINT_PAGES * PAGE_BYTES)
-        pragma(sqlite, 'wal_checkpoint(TRUNCATE)')
+      this.#migrate(sqlite, atLeast)
+      if (sizeOf(this.#log.wal) > CHECKPOINT_PAGES * PAGE_BYTES) pragma(sqlite, 'wal_checkpoint(TRUNCATE)')
       return sqlite
     } catch (error) {
       sqlite.close()
@@ -245,8 +287,9 @@ export class Database {
     }
   }
 
-  #migrate(sqlite: DatabaseSync): void {
+  #migrate(sqlite: DatabaseSync, atLeast: number): void {
     const version = this.#readVersion(sqlite)
+    if (version < atLeast) throw this.#corrupt(LOG_LOST)
     const ours = this.#schema.migrations.length
     if (version === ours) return
     if (version === 0) this.#enableWal(sqlite)
@@ -276,18 +319,28 @@ export class Database {
   /** Once in each boot, before the first change; SQLite knows best whether it was done. */
   #forgetEarlierBoots(): void {
     if (this.#forgotten) return
-    if (this.find<{ id: string }>('SELECT id FROM boot')?.id !== this.#bootId) {
+    const bootId = this.find<{ id: string }>(BOOT)?.id
+    if (bootId !== this.#bootId) {
+      if (bootId !== undefined) this.#refuseLaterBoot(bootId)
       this.#run('BEGIN IMMEDIATE', () => {
         for (const sql of this.#schema.forget) this.run(sql, this.#bootId)
-        this.#setBoot()
+        this.run('DELETE FROM boot')
+        this.run('INSERT INTO boot (id) VALUES (?)', this.#bootId)
       })
     }
+    this.#lock.writeNote(`${this.#bootId}${WRITTEN}`)
     this.#forgotten = true
   }
 
-  #setBoot(): void {
-    this.run('DELETE FROM boot')
-    this.run('INSERT INTO boot (id) VALUES (?)', this.#bootId)
+  /** What another PID namespace wrote looks as if it were of a boot after ours. */
+  #refuseLaterBoot(bootId: string): void {
+    if (!isLaterBoot(bootId, this.#bootId)) return
+    throw new StoreError('EIO', {
+      operation: 'open',
+      path: this.path,
+      why: `it was written in a PID namespace that is not the node's (boot ${bootId}, ours is ${this.#bootId})`,
+      remedy: `have nothing share it from another PID namespace; ${remedyFor('ECORRUPT', this.path)}`,
+    })
   }
 
   /** A file that was removed or replaced is read and written by nobody else: its rows would be ours alone. */
@@ -301,12 +354,54 @@ export class Database {
   }
 
   #reopenIfReplaced(): void {
-    if (!this.#isReplaced()) return
+    if (!this.#isReplaced() && !this.#isLogReplaced()) return
+    if (!this.#isReplaced() && this.#isWalReplaced())
+      throw this.#corrupt('its log (WAL) was removed or replaced while it was in use')
     this.#statements.clear()
     this.#forgotten = false
-    // SQLite leaves the WAL alone when the file is no longer where it was opened.
-    if (this.#sqlite.isOpen) this.#sqlite.close()
+    this.#close()
     this.#sqlite = this.#open()
+  }
+
+  #close(): void {
+    if (!this.#sqlite.isOpen) return
+    // SQLite leaves the WAL alone when the file is no longer where it was opened.
+    if (this.#isReplaced() || !this.#isLogReplaced()) this.#sqlite.close()
+    // Of two logs SQLite would copy back the one that we have, and remove the other.
+    else if (this.#isWalReplaced()) return
+    else this.#guard('close', () => this.#leave())
+    Database.#opened.delete(this)
+    this.#identity = undefined
+  }
+
+  #identifyLog(): { wal: string | undefined; shm: string | undefined } {
+    const { identify } = loadNative()
+    return { wal: identify(this.#log.wal), shm: identify(this.#log.shm) }
+  }
+
+  /** SQLite removes neither while we have the database open. */
+  #isLogReplaced(): boolean {
+    return this.#isWalReplaced() || loadNative().identify(this.#log.shm) !== this.#logIdentity.shm
+  }
+
+  #isWalReplaced(): boolean {
+    return loadNative().identify(this.#log.wal) !== this.#logIdentity.wal
+  }
+
+  /**
+   * Closes, but leaves database and WAL as they are: those who have mapped another -shm have written there what we do
+   * not know of. SQLite copies the WAL back and removes it when it can lock the database for itself: the first of two
+   * connections cannot, and the second has no right to write.
+   */
+  #leave(): void {
+    const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
+    const last = new DatabaseSync(this.path, { readOnly: true })
+    try {
+      last.prepare(BOOT).get()
+      this.#sqlite.close()
+    } finally {
+      last.close()
+    }
   }
 
   #corrupt(why: string): StoreError {
@@ -327,8 +422,28 @@ function pragma(sqlite: DatabaseSync, text: string): unknown {
   return Object.values(sqlite.prepare(`PRAGMA ${text}`).get() ?? {})[0]
 }
 
+function isCorrupt(error: unknown): boolean {
+  return error instanceof StoreError && error.code === 'ECORRUPT'
+}
+
 function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0
+}
+
+/** @returns fewer bytes when it has fewer, none when it is not there */
+function readStart(path: string, length: number): Buffer {
+  const bytes = Buffer.alloc(length)
+  try {
+    const fd = openSync(path, 'r')
+    try {
+      return bytes.subarray(0, readSync(fd, bytes))
+    } finally {
+      closeSync(fd)
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return bytes.subarray(0, 0)
+    throw storeErrorOfErrno(error, 'read', path)
+  }
 }
 
 /**
