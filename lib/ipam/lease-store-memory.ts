@@ -143,10 +143,15 @@ class MemoryLeases implements LeaseTx {
 
   release(network: string, holder: Holder, nowMs: number): Lease[] {
     const held = this.listByHolder(network, holder)
-    const isReleased = (row: Row) => held.some((lease) => lease.address.equals(row.address))
-    this.#memory.rows = this.#memory.rows.map((row) =>
-      row.network === network && isReleased(row) ? { ...row, releasedAtMs: nowMs } : row,
-    )
+    const isReleased = (row: Row) =>
+      row.network === network && held.some((lease) => lease.address.equals(row.address))
+    const pools = new Set(this.#memory.rows.filter(isReleased).map(({ poolId }) => poolId))
+    this.#memory.rows = this.#memory.rows.map((row) => {
+      if (isReleased(row)) return { ...row, releasedAtMs: nowMs }
+      // By a clock that was set back since then.
+      const isLater = pools.has(row.poolId) && (row.releasedAtMs ?? nowMs) > nowMs
+      return isLater ? { ...row, releasedAtMs: nowMs - 1 } : row
+    })
     return held
   }
 

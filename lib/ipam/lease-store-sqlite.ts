@@ -84,6 +84,9 @@ export const SQL = {
       acquired_at_ms = excluded.acquired_at_ms, released_at_ms = NULL, pool_id = excluded.pool_id
     WHERE ${FREE}`,
   release: `UPDATE leases INDEXED BY held SET released_at_ms = ? WHERE ${BY_HOLDER}`,
+  // Before it, so that its pools have still an address that is held.
+  releaseLater: `UPDATE leases SET released_at_ms = ? WHERE ${FREE} AND released_at_ms > ? AND pool_id IN
+    (SELECT pool_id FROM leases INDEXED BY held WHERE ${BY_HOLDER})`,
   forget: 'DELETE FROM leases WHERE network = ? AND family = ? AND address = ?',
   findPool: 'SELECT id, last FROM pools WHERE network = ? AND key = ? AND boot_id = ?',
   listPools: 'SELECT network, key, set_index AS setIndex FROM pools WHERE boot_id = ? ORDER BY id DESC',
@@ -227,7 +230,12 @@ class SqliteLeases implements LeaseTx {
   release(network: string, holder: Holder, nowMs: number): Lease[] {
     const held = this.listByHolder(network, holder)
     const [first] = held
-    if (first) this.#db.run(SQL.release, nowMs, network, first.containerId, first.ifname)
+    if (first) {
+      const key = [network, first.containerId, first.ifname] as const
+      // Released by a clock that was set back since then: not after what is released now.
+      this.#db.run(SQL.releaseLater, nowMs - 1, nowMs, ...key)
+      this.#db.run(SQL.release, nowMs, ...key)
+    }
     return held
   }
 

@@ -234,14 +234,35 @@ export function leaseStoreContract(name: string, prepare: (t: Test) => OpenLease
     })
   })
 
+  test(`${name} has what is released last for last after the clock was set back`, async (t) => {
+    const store = prepare(t)('boot-1')
+    store.transaction((tx) => {
+      const other = tx.createPool(NETWORK, 'other', 1).id
+      hold(tx, ['10.1.0.9', 'c9'], { pool: other })
+      tx.release(NETWORK, eth0('c9'), 9000)
+      for (const [address, id, at] of [
+        ['10.1.0.2', 'c2', 3000],
+        ['10.1.0.3', 'c3', 9000],
+        ['10.1.0.4', 'c4', 9000],
+        ['10.1.0.1', 'c1', 5000],
+      ] as const) {
+        hold(tx, [address, id])
+        tx.release(NETWORK, eth0(id), at)
+      }
+      t.same(tx.listFree(poolOf(tx), 9).map(String), ['10.1.0.2', '10.1.0.3', '10.1.0.4', '10.1.0.1'])
+      t.equal(tx.find(NETWORK, IpAddress.parse('10.1.0.3'))?.releasedAtMs, 4999, 'so that a coolDown ends')
+      t.equal(tx.findLongestFree(other)?.releasedAtMs, 9000, 'of its pools only')
+    })
+  })
+
   test(`${name} forgets the oldest free addresses`, async (t) => {
     const store = prepare(t)('boot-1')
     store.transaction((tx) => {
       for (const [address, id, at] of [
-        ['10.1.0.1', 'c1', 8],
         ['10.1.0.2', 'c2', 5],
         ['10.1.0.3', 'c3', 6],
         ['10.1.0.4', 'c4', 7],
+        ['10.1.0.1', 'c1', 8],
       ] as const) {
         hold(tx, [address, id])
         tx.release(NETWORK, eth0(id), at)
