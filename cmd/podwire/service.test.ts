@@ -103,6 +103,12 @@ test('systemd is told to read its units where it is process 1', async (t) => {
   }
 })
 
+test('systemd starts the service again for as long as it takes', async (t) => {
+  const [head = ''] = UNIT.split('[Service]')
+  t.match(head, /^StartLimitIntervalSec=0$/m, 'in [Unit], where systemd reads it')
+  t.ok(SETTINGS.includes('Restart=always'))
+})
+
 test('records outlive the service', async (t) => {
   t.ok(SETTINGS.includes('RuntimeDirectory=podwire'))
   t.ok(SETTINGS.includes('RuntimeDirectoryPreserve=yes'))

@@ -83,6 +83,9 @@ Description=Podwire, the network of Kubernetes pods
 ConditionFileIsExecutable=${executable}
 # The first pods are served, too. Runtimes do not wait when it fails.
 Before=containerd.service crio.service kubelet.service
+# Whatever keeps it from starting may pass: an address of --metrics that is not there yet, a full disk. systemd would give it
+# up for good after five starts in ten seconds.
+StartLimitIntervalSec=0
 
 [Service]
 Type=exec
