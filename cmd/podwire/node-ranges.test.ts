@@ -103,10 +103,41 @@ test('nodeRanges says what the API server says when it refuses', async (t) => {
   await t.rejects(nodeRanges(failing, 'worker-1'), { message: 'watch node "worker-1": too old' })
 })
 
+const unavailable = { kind: 'Status', code: 504, message: 'no leader' }
+const page = '<html>\n<h1>503</h1>\n</html>\n'
+
+for (const [what, answer, message] of [
+  ['answers 500', (_, response) => response.writeHead(500).end('{"message":"etcd"}'), /: 500 etcd$/],
+  ['answers 429', (_, response) => response.writeHead(429).end('{"message":"wait"}'), /: 429 wait$/],
+  [
+    'is behind a load balancer that has none',
+    (_, response) => response.writeHead(503).end(page),
+    /: 503 <html> <h1>503<\/h1> <\/html>$/,
+  ],
+  [
+    'gives the watch up',
+    (_, response) => response.end(`${JSON.stringify({ type: 'ERROR', object: unavailable })}\n`),
+    /"worker-1": no leader$/,
+  ],
+  ['ends the watch at once', (_, response) => response.writeHead(200).end(), /nothing was told of it$/],
+  ['says nothing', (_, response) => response.writeHead(200).flushHeaders(), /nothing was told of it$/],
+] as const satisfies readonly (readonly [string, Answer, RegExp])[])
+  test(`nodeRanges says that it could not ask when the API server ${what}`, async (t) => {
+    const api = await serve(t, answer)
+    await t.rejects(nodeRanges(api, 'worker-1', 1_000), { code: 'EUNREACHABLE', message })
+  })
+
+test('nodeRanges tells a token that is not taken from a right that is missing', async (t) => {
+  const api = await serve(t, (_, response) => response.writeHead(401).end('{"message":"Unauthorized"}'))
+  await t.rejects(nodeRanges(api, 'worker-1'), { code: 'ECOMMAND', message: /: 401 /, remedy: /token/ })
+})
+
 test('nodeRanges does not speak to a server whose certificate is not of the cluster', async (t) => {
   const api = await serve(t, () => t.fail('it got the token'))
   const { cert } = makeCertificate(t)
-  await t.rejects(nodeRanges({ ...api, ca: cert }, 'worker-1'), { code: 'EUNREACHABLE' })
+  const distrusted = { code: 'EUNREACHABLE', remedy: /certificate/ }
+  await t.rejects(nodeRanges({ ...api, ca: cert }, 'worker-1'), distrusted)
+  await t.rejects(nodeRanges({ ...api, host: 'localhost' }, 'worker-1'), distrusted, 'nor is it for the name')
 })
 
 test('nodeRanges tells where nobody listens', async (t) => {
@@ -114,6 +145,7 @@ test('nodeRanges tells where nobody listens', async (t) => {
   await t.rejects(nodeRanges(api, 'worker-1'), {
     code: 'EUNREACHABLE',
     message: /^ask the API server at https:\/\/127\.0\.0\.1:1: .*ECONNREFUSED/,
+    remedy: /kube-proxy/,
   })
 })
 

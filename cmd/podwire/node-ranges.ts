@@ -4,6 +4,7 @@
 
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { join } from 'node:path'
+import type { TLSSocket } from 'node:tls'
 import { isObject } from '../../lib/cni/schema.ts'
 import { CommandError } from './command.ts'
 import type { Disk } from './disk.ts'
@@ -14,7 +15,7 @@ const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
 /** A node has its ranges seconds after it has registered; whoever starts us anew then asks again. */
 const DEADLINE_MS = 60_000
 
-/** The API server cannot be asked just now. */
+/** The API server cannot be asked just now, or has no answer: not one that says no. */
 export class ApiUnreachable extends CommandError {
   override readonly code = 'EUNREACHABLE'
 }
@@ -57,6 +58,7 @@ function notInPod(why: string): CommandError {
  *
  * @param node  name of the Node object
  * @throws ApiUnreachable, or CommandError when the API server refuses, or the node still has none at the deadline
+ * @see https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
  */
 export async function nodeRanges(
   api: ApiServer,
@@ -65,12 +67,14 @@ export async function nodeRanges(
 ): Promise<string[]> {
   const signal = AbortSignal.timeout(deadlineMs)
   const response = await watchNode(api, node, signal)
+  let wasTold = false
   try {
     if (response.statusCode !== 200)
       throw refused(api, node, { status: response.statusCode, text: await textOf(response) })
     for await (const line of linesOf(response)) {
       const ranges = rangesIn(line, node)
       if (ranges.length > 0) return ranges
+      wasTold = true
     }
   } catch (error) {
     if (error instanceof CommandError) throw error
@@ -78,6 +82,7 @@ export async function nodeRanges(
   } finally {
     response.destroy()
   }
+  if (!wasTold) throw toldNothing(api, node)
   throw new CommandError(
     `get ranges of node "${node}": it has no spec.podCIDRs yet`,
     'does the controller manager run with --allocate-node-cidrs and --cluster-cidr? Else give --subnet in place of --node',
@@ -99,7 +104,10 @@ function watchNode(api: ApiServer, node: string, signal: AbortSignal): Promise<I
     signal,
   })
   sent.on('response', resolve)
-  sent.on('error', (error) => reject(unreachable(api, error)))
+  sent.on('error', (error) => {
+    const isDistrusted = Boolean((sent.socket as TLSSocket | null)?.authorizationError)
+    reject(unreachable(api, error, isDistrusted ? DISTRUSTED : NO_WAY))
+  })
   sent.end()
   return promise
 }
@@ -127,7 +135,10 @@ function rangesIn(line: string, node: string): string[] {
   const event: unknown = JSON.parse(line)
   if (!isObject(event) || !isObject(event['object'])) return []
   const { type, object } = event as { type: unknown; object: Readonly<Record<string, unknown>> }
-  if (type === 'ERROR') throw new CommandError(`watch node "${node}": ${messageOf(object)}`)
+  if (type === 'ERROR') {
+    const Kind = isPassing(object['code']) ? ApiUnreachable : CommandError
+    throw new Kind(`watch node "${node}": ${messageOf(object)}`)
+  }
   if (type !== 'ADDED' && type !== 'MODIFIED') return []
   const ranges = isObject(object['spec']) ? object['spec']['podCIDRs'] : undefined
   return Array.isArray(ranges) ? ranges.map(String) : []
@@ -138,11 +149,22 @@ interface Refusal {
   readonly text: string
 }
 
-function refused(api: ApiServer, node: string, { status, text }: Refusal): CommandError {
-  const remedy =
-    status === 401 || status === 403 ? 'its service account needs a ClusterRole that may watch nodes' : ''
-  return new CommandError(`watch node "${node}" at ${urlOf(api)}: ${status} ${messageOf(text)}`, remedy)
+const NEEDS: Readonly<Record<number, string>> = {
+  401: 'the API server does not take the token of its service account: has it expired, or is it of another cluster?',
+  403: 'its service account needs a ClusterRole that may watch nodes',
 }
+
+function refused(api: ApiServer, node: string, { status = 0, text }: Refusal): CommandError {
+  const Kind = isPassing(status) ? ApiUnreachable : CommandError
+  return new Kind(`watch node "${node}" at ${urlOf(api)}: ${status} ${messageOf(text)}`, NEEDS[status])
+}
+
+/** Too many requests, or what a server or a load balancer before it could not do (RFC 9110, RFC 6585): it may pass. */
+function isPassing(code: unknown): boolean {
+  return typeof code === 'number' && (code === 429 || code >= 500)
+}
+
+const LONGEST_TEXT = 200
 
 /** What the API server says is an object of kind Status. */
 function messageOf(answer: unknown): string {
@@ -150,16 +172,24 @@ function messageOf(answer: unknown): string {
     const status: unknown = typeof answer === 'string' ? JSON.parse(answer) : answer
     return isObject(status) ? String(status['message']) : String(answer)
   } catch {
-    return String(answer) // a proxy's own page
+    return String(answer).replace(/\s+/g, ' ').trim().slice(0, LONGEST_TEXT) // a proxy's own page
   }
 }
 
-function unreachable(api: ApiServer, cause: unknown): ApiUnreachable {
+const NO_WAY =
+  'Services must work on this node (kube-proxy), or KUBERNETES_SERVICE_HOST name the server itself'
+const DISTRUSTED =
+  'its certificate must be signed by the CA of the service account (ca.crt), and be for the address in KUBERNETES_SERVICE_HOST'
+
+function unreachable(api: ApiServer, cause: unknown, remedy = NO_WAY): ApiUnreachable {
   const why = cause instanceof Error ? cause.message : String(cause)
+  return new ApiUnreachable(`ask the API server at ${urlOf(api)}: ${why}`, remedy, { cause })
+}
+
+function toldNothing(api: ApiServer, node: string): ApiUnreachable {
   return new ApiUnreachable(
-    `ask the API server at ${urlOf(api)}: ${why}`,
-    'Services must work on this node (kube-proxy), or KUBERNETES_SERVICE_HOST name the server itself',
-    { cause },
+    `watch node "${node}" at ${urlOf(api)}: nothing was told of it`,
+    'is there a Node of this name? If so, the API server has not answered in time: try again',
   )
 }
 
