@@ -5,7 +5,7 @@
 #   scripts/kind-up.sh [--name NAME]      the kubeconfig is then in dist/kind/NAME.kubeconfig
 #   kind delete cluster --name NAME       takes all of it away
 #
-# Needs docker (or podman, with KIND_EXPERIMENTAL_PROVIDER=podman), kind and kubectl.
+# Needs docker, kind and kubectl. Not podman: `kind load docker-image` asks docker.
 
 set -eu
 unset CDPATH
@@ -21,17 +21,16 @@ esac
 version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' package.json)
 image=podwire:$version
 kubeconfig=dist/kind/$name.kubeconfig
-engine=${KIND_EXPERIMENTAL_PROVIDER:-docker}
 
-for tool in "$engine" kind kubectl; do
+for tool in docker kind kubectl; do
   command -v "$tool" >/dev/null || { echo "\"$tool\" is not there" >&2; exit 1; }
 done
 mkdir -p dist/kind
 
 if [ -n "${IMAGE:-}" ]; then
-  "$engine" tag "$IMAGE" "$image"
+  docker tag "$IMAGE" "$image"
 else
-  "$engine" build --tag "$image" .
+  docker build --tag "$image" .
 fi
 
 # Both families, as most of what can go wrong does so with two. Pods of one node reach each other through Services only
