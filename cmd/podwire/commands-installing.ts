@@ -22,7 +22,7 @@ const unitDir: Option = {
 export const INSTALLING = {
   install: {
     usage:
-      'install DIR [--shim] [--upstream-names] [--systemd] [--conflist FILE-or-DIR [--subnet CIDR]… [--node NAME]]',
+      'install DIR [--shim [--systemd]] [--upstream-names] [--conflist FILE-or-DIR [--subnet CIDR]… [--node NAME]]',
     summary: 'put the executable and its plugin names into DIR, such as /opt/cni/bin',
     description: [
       'May run while the node starts pods, and again for an upgrade: each file appears whole under its name. What is not ours stays, but for files that have the names of the plugins.',
@@ -39,7 +39,7 @@ export const INSTALLING = {
       },
       systemd: {
         type: 'boolean',
-        what: 'also write a service that runs the daemon; systemd reads it, and nothing is started',
+        what: 'with --shim: also write a service that runs the daemon; systemd reads it, and nothing is started',
       },
       'unit-dir': unitDir,
       conflist: {
@@ -150,7 +150,12 @@ export const INSTALLING = {
 } as const satisfies Record<string, Command>
 
 /** Of an option of `install`, another without which it would do nothing. */
-const COMPANIONS = { subnet: 'conflist', node: 'conflist', 'unit-dir': 'systemd' } as const
+const COMPANIONS = {
+  subnet: 'conflist',
+  node: 'conflist',
+  systemd: 'shim', // else no name asks the daemon
+  'unit-dir': 'systemd',
+} as const
 
 function requireCompanions(flags: Flags): void {
   for (const [name, needed] of Object.entries(COMPANIONS))

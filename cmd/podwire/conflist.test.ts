@@ -52,6 +52,7 @@ test('install refuses an option that would do nothing', async (t) => {
   for (const [words, needed] of [
     [['--subnet', '10.9.0.0/24'], '--subnet needs --conflist'],
     [['--node', 'n1'], '--node needs --conflist'],
+    [['--systemd'], '--systemd needs --shim'],
     [['--unit-dir', net], '--unit-dir needs --systemd'],
   ] as const)
     t.match(await podwire('install', net, ...words), { exitStatus: 2, stderr: needed })

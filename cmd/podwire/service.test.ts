@@ -76,10 +76,10 @@ test('podwire install --systemd leaves a service of somebody else alone, and wri
 
 test('podwire itself installs the service, and takes it away with the rest', async (t) => {
   const { directory, bin, file } = makePlace(t)
-  writeFileSync(join(directory, 'podwire'), 'x')
+  for (const name of ['podwire', 'podwire-shim']) writeFileSync(join(directory, name), 'x')
   const { podwire } = makeNode({ about: { executable: join(directory, 'podwire') } })
   const units = ['--unit-dir', join(directory, 'units')]
-  t.match(await podwire('install', bin, '--systemd', ...units), {
+  t.match(await podwire('install', bin, '--shim', '--systemd', ...units), {
     exitStatus: 0,
     stdout: /podwire\.service: written; /,
   })
@@ -88,7 +88,10 @@ test('podwire itself installs the service, and takes it away with the rest', asy
     stdout: /^\S+podwire\.service: removed\n/,
   })
   t.notOk(existsSync(file))
-  t.match(await podwire('install', '--systemd'), { exitStatus: 2 })
+  t.match(await podwire('install', '--shim', '--systemd', '--conflist', directory), {
+    exitStatus: 2,
+    stderr: /--systemd needs DIR/,
+  })
 })
 
 test('systemd is told to read its units where it is process 1', async (t) => {

@@ -15,7 +15,7 @@ const MARK =
 
 export interface UnitPlace {
   readonly disk: Disk
-  /** DEFAULT_UNIT_DIR, or another, of an image that is being made. */
+  /** DEFAULT_UNIT_DIR, or another that systemd reads. */
   readonly unitDir: string
   /** Tells systemd to read its units anew; undefined where it does not run, or does not read that directory. */
   readonly reload: (() => void) | undefined
