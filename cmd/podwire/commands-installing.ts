@@ -167,11 +167,13 @@ type Installing = Pick<Call, 'flags' | 'about'>
 
 async function installFiles(directory: string, { flags, about }: Installing): Promise<string[]> {
   const { install } = await import('./install.ts')
+  const { systemClock } = await import('../../lib/host/clock.ts')
   const names = flags['upstream-names'] ? Object.keys(about.upstreamNames) : []
   return install(directory, {
     executable: about.executable,
     names: [...pluginNames(about), ...names],
     withShim: flags['shim'] === true,
+    nowMs: systemClock.nowMs(),
   })
 }
 

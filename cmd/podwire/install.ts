@@ -14,7 +14,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { CommandError } from './command.ts'
-import { replace, sync } from './replace.ts'
+import { removeCutOff, replace, sync } from './replace.ts'
 
 const EXECUTABLE = 'podwire'
 const SHIM = 'podwire-shim'
@@ -25,6 +25,7 @@ export interface Installation {
   readonly names: readonly string[]
   /** The names are the shim's, which asks the daemon first; it lies beside the executable. */
   readonly withShim: boolean
+  readonly nowMs: number
 }
 
 /**
@@ -32,8 +33,9 @@ export interface Installation {
  * @returns what was done, a line for each file
  * @throws Error of the file system, with the path in it; what to do, when the directory is none
  */
-export function install(directory: string, { executable, names, withShim }: Installation): string[] {
+export function install(directory: string, { executable, names, withShim, nowMs }: Installation): string[] {
   requireDirectory(directory)
+  for (const name of [EXECUTABLE, SHIM]) removeCutOff(join(directory, name), { nowMs })
   const target = withShim ? SHIM : EXECUTABLE
   const shim = join(dirname(executable), SHIM)
   return [

@@ -1,6 +1,16 @@
 // Files that appear whole under their names, or not at all (rename(2)).
 
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 
 export function replace(path: string, make: (temporary: string) => void): void {
   const temporary = `${path}.new.${process.pid}`
@@ -10,6 +20,27 @@ export function replace(path: string, make: (temporary: string) => void): void {
   } catch (error) {
     rmSync(temporary, { force: true })
     throw error
+  }
+}
+
+/** What `replace` of that path makes, or made in a process that was killed: paths. */
+export function listTemporary(path: string): string[] {
+  const directory = dirname(path)
+  const begin = `${basename(path)}.new.`
+  return readdirSync(directory)
+    .filter((name) => name.startsWith(begin) && /^\d+$/.test(name.slice(begin.length)))
+    .sort()
+    .map((name) => join(directory, name))
+}
+
+/** Nobody has written to it for so long: not another who replaces the same path just now. */
+const CUT_OFF_MS = 10 * 60_000
+
+/** By age: the process in the name may be of another PID namespace. */
+export function removeCutOff(path: string, { nowMs }: { readonly nowMs: number }): void {
+  for (const temporary of listTemporary(path)) {
+    const found = lstatSync(temporary, { throwIfNoEntry: false })
+    if (found !== undefined && nowMs - found.mtimeMs > CUT_OFF_MS) rmSync(temporary, { force: true })
   }
 }
 

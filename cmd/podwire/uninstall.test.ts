@@ -11,6 +11,9 @@ function makeDirectory(t: Test): string {
     'podwire-shim': 'x',
     loopback: 'of somebody else',
     'podwire.conf': 'x',
+    'podwire.new': 'of somebody else',
+    'podwire.new.12': 'x',
+    'podwire-shim.new.7': 'x',
     '.podwire': { '1.node': 'x', '2.node': 'x' },
   })
   for (const [name, target] of [
@@ -33,12 +36,13 @@ test('podwire uninstall removes what install put there, and nothing else', async
     stdout.replaceAll(`${directory}/`, ''),
     [
       ...['bridge', 'cni-bridge', 'host-local', 'podwire', 'podwire-shim'],
+      ...['podwire.new.12', 'podwire-shim.new.7'],
       ...['.podwire/1.node', '.podwire/2.node'],
     ]
       .map((name) => `${name}: removed\n`)
       .join(''),
   )
-  t.strictSame(readdirSync(directory).sort(), ['dangling', 'loopback', 'mine', 'podwire.conf'])
+  t.strictSame(readdirSync(directory).sort(), ['dangling', 'loopback', 'mine', 'podwire.conf', 'podwire.new'])
   t.match(await makeNode().podwire('uninstall', directory), {
     exitStatus: 1,
     stderr: `podwire uninstall: ${directory} has nothing that podwire install put there\n`,

@@ -6,6 +6,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import type { Ports } from '../../lib/host/ports.ts'
 import { listAttached, podText } from './attached.ts'
 import { type About, CommandError } from './command.ts'
+import { listTemporary } from './replace.ts'
 import { formatCount } from './style.ts'
 import { type UnitPlace, uninstallUnit } from './unit.ts'
 
@@ -35,13 +36,14 @@ export async function uninstall(
       'name the one that podwire install was given',
     )
   const found = [...listNames(directory), ...EXECUTABLES.filter((name) => isFile(join(directory, name)))]
+  const cutOff = EXECUTABLES.flatMap((name) => listTemporary(join(directory, name))).filter(isFile)
   const addons = listAddons(join(directory, ADDONS))
-  if (found.length + addons.length === 0)
+  if (found.length + cutOff.length + addons.length === 0)
     throw new CommandError(`${directory} has nothing that podwire install put there`)
   if (!isForced) refuseWhileAttached(await openPorts({ onlyLooks: true }))
   // Before what it starts: systemd would try again and again.
   const gone = uninstallUnit(directory, units)
-  const paths = [...found.map((name) => join(directory, name)), ...addons]
+  const paths = [...found.map((name) => join(directory, name)), ...cutOff, ...addons]
   for (const path of paths) rmSync(path, { force: true })
   if (addons.length > 0 && readdirSync(join(directory, ADDONS)).length === 0)
     rmdirSync(join(directory, ADDONS))
