@@ -22,6 +22,7 @@ need() {
 
 # Installs what `need` noted. The package lists are fetched only when apt does not know the packages without.
 install_missing() {
+  if is_left_over; then rm "$policy"; fi
   [ -z "$missing" ] && return
   if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
     echo "cannot install them here; as root on Debian: apt-get install$missing" >&2
@@ -37,18 +38,28 @@ install_missing() {
 # Packages of daemons (containerd, podman) start them: not here. Tests start their own, in namespaces of their own.
 # See /usr/share/doc/init-system-helpers/README.policy-rc.d.gz
 policy=/usr/sbin/policy-rc.d
+mark='# until apt has installed what the tests need, process '
 forbidden=''
 
 forbid_starting() {
   [ -e "$policy" ] && return
-  printf '#!/bin/sh\nexit 101\n' >"$policy"
-  chmod +x "$policy"
+  trap 'allow_starting; exit 129' HUP
+  trap 'allow_starting; exit 130' INT
+  trap 'allow_starting; exit 143' TERM
   forbidden=yes
+  printf '#!/bin/sh\n%s%s\nexit 101\n' "$mark" "$$" >"$policy"
+  chmod +x "$policy"
 }
 
 allow_starting() {
-  [ -z "$forbidden" ] || rm "$policy"
+  [ -z "$forbidden" ] || rm -f "$policy"
   forbidden=''
+  trap - HUP INT TERM
+}
+
+# Of a script that was killed in a way that no trap sees.
+is_left_over() {
+  owner=$(sed -n "s/^$mark//p" "$policy" 2>/dev/null) && [ -n "$owner" ] && [ ! -d "/proc/$owner" ]
 }
 
 apt_install() {
