@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { rmSync, statSync } from 'node:fs'
+import { readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import { loadNative } from '../native/native.ts'
@@ -60,6 +60,13 @@ test('a lock whose file was removed is had in the new one', (t) => {
 test('an attachment is locked against calls of this process, too, and against who locks it likewise', (t) => {
   const { path, open, native } = start(t)
   const calls = open()
+  const files = () => readdirSync('/proc/self/fd').length
+  const before = files()
+  const broken = () => {
+    throw new Error('EIO')
+  }
+  t.throws(() => tryLockAttachment(path, KEY, { ...native, lockByte: broken }), { message: 'EIO' })
+  t.equal(files(), before, 'no descriptor stays')
   const release = tryLockAttachment(path, KEY, native)
   t.type(release, 'function')
   t.equal(calls.acquire(KEY), false)

@@ -56,9 +56,13 @@ export function lockCall(path: string, key: CallKey, native: Locking): void {
  */
 export function tryLockAttachment(path: string, key: CallKey, native: Locking): (() => void) | undefined {
   const locks = CallLocks.open(path, native)
-  if (locks.acquire(key)) return () => locks.close()
-  locks.close()
-  return undefined
+  let isHad = false
+  try {
+    isHad = locks.acquire(key)
+    return isHad ? () => locks.close() : undefined
+  } finally {
+    if (!isHad) locks.close()
+  }
 }
 
 /** Where this file cannot be had, the store beside it cannot either: it says what is wrong, to those who need it. */

@@ -50,6 +50,27 @@ function failing(code: StoreErrorCode): { code: StoreErrorCode } {
   return { code }
 }
 
+/** Locks of this process on the file, POSIX, as the kernel lists them (proc(5)). */
+function locksOn(path: string): number {
+  const inode = `:${statSync(path).ino} `
+  const lines = readFileSync('/proc/locks', 'utf8').split('\n')
+  return lines.filter(
+    (line) => line.includes(' POSIX ') && line.includes(` ${process.pid} `) && line.includes(inode),
+  ).length
+}
+
+test('Database keeps its locks when it is opened by another spelling of its path', (t) => {
+  const path = databasePath(t)
+  const db = open(t, path)
+  insert(db, 'a')
+  const before = locksOn(`${path}-shm`)
+  t.ok(before > 0)
+  const other = open(t, `${dirname(path)}//${basename(path)}`)
+  t.strictSame(texts(other), ['a'])
+  t.ok(locksOn(`${path}-shm`) >= before)
+  t.end()
+})
+
 /** A database of `boot-1` with enough rows for several pages, as a process leaves it that closes it. */
 function prepare(path: string): void {
   const db = Database.open(path, SCHEMA, { bootId: 'boot-1' })

@@ -231,21 +231,21 @@ export class Database {
 
   #openUsed(isWritten: boolean): DatabaseSync {
     if (sizeOf(this.path) === 0) throw this.#corrupt('it was emptied or removed')
-    if (sizeOf(this.#log.wal) < this.#leastWalBytes()) throw this.#corrupt(LOG_LOST)
+    const leastWalBytes = this.#leastWalBytes() // first: the log may grow by the hand of somebody who does not know our lock
+    if (sizeOf(this.#log.wal) < leastWalBytes) throw this.#corrupt(LOG_LOST)
     const sqlite = this.#guard('open', () => this.#connect({ atLeast: 1 }))
     if (!isWritten) return sqlite
-    const bootId = this.#guard('open', () => sqlite.prepare(BOOT).get()?.['id'])
-    if (bootId !== this.#bootId) {
-      sqlite.close()
-      throw this.#corrupt(LOG_LOST)
-    }
-    this.#forgotten = true
-    return sqlite
+    return closingOnError(sqlite, () => {
+      const bootId = this.#guard('open', () => sqlite.prepare(BOOT).get()?.['id'])
+      if (bootId !== this.#bootId) throw this.#corrupt(LOG_LOST)
+      this.#forgotten = true
+    })
   }
 
   /** To close a file drops the POSIX locks that another connection of this process has on it. */
   #leastWalBytes(): number {
-    const isOpen = [...Database.#opened].some((other) => other !== this && other.path === this.path)
+    const identity = loadNative().identify(this.path) // a path may be spelled in several ways
+    const isOpen = [...Database.#opened].some((other) => other !== this && other.#identity === identity)
     return isOpen ? 0 : leastWalBytes(readStart(this.#log.shm, WAL_INDEX_BYTES))
   }
 
@@ -264,11 +264,11 @@ export class Database {
 
   #connectAndCheck(): DatabaseSync {
     const sqlite = this.#connect()
-    // quick_check would not compare indexes with their tables.
-    const verdict = pragma(sqlite, 'integrity_check(1)')
-    if (verdict === 'ok') return sqlite
-    sqlite.close()
-    throw this.#corrupt(String(verdict))
+    return closingOnError(sqlite, () => {
+      // quick_check would not compare indexes with their tables.
+      const verdict = pragma(sqlite, 'integrity_check(1)')
+      if (verdict !== 'ok') throw this.#corrupt(String(verdict))
+    })
   }
 
   /** @param atLeast  the version that its schema has */
@@ -276,15 +276,11 @@ export class Database {
     // Loaded here and not by an import: a process that opens no store does without.
     const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
     const sqlite = new DatabaseSync(this.path, { timeout: BUSY_TIMEOUT_MS })
-    try {
+    return closingOnError(sqlite, () => {
       sqlite.exec('PRAGMA synchronous = NORMAL')
       this.#migrate(sqlite, atLeast)
       if (sizeOf(this.#log.wal) > CHECKPOINT_PAGES * PAGE_BYTES) pragma(sqlite, 'wal_checkpoint(TRUNCATE)')
-      return sqlite
-    } catch (error) {
-      sqlite.close()
-      throw error
-    }
+    })
   }
 
   #migrate(sqlite: DatabaseSync, atLeast: number): void {
@@ -420,6 +416,17 @@ export class Database {
 
 function pragma(sqlite: DatabaseSync, text: string): unknown {
   return Object.values(sqlite.prepare(`PRAGMA ${text}`).get() ?? {})[0]
+}
+
+/** @returns the connection, when nothing is thrown */
+function closingOnError(sqlite: DatabaseSync, work: () => void): DatabaseSync {
+  try {
+    work()
+    return sqlite
+  } catch (error) {
+    sqlite.close()
+    throw error
+  }
 }
 
 function isCorrupt(error: unknown): boolean {
