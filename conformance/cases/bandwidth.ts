@@ -91,6 +91,8 @@ const stories: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     const config = configOf(stage, { ...BOTH, prevResult })
     await stage.add(pod, config, { type: config.type, quiet: true })
     await stage.removePod(pod)
+    // The kernel takes a namespace's links away some time after it.
+    await stage.sh('while ip link show host0 >/dev/null 2>&1; do sleep 0.02; done')
     const { type } = config
     await stage.del(pod, configOf(stage, {}), { type, environment: { CNI_NETNS: '' } })
   },
