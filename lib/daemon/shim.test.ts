@@ -285,6 +285,20 @@ test('the shim waits for a reader that is slow when its stdout does not block', 
   t.ok(outcome.stdout === stdout, 'it is whole')
 })
 
+test('the shim tells the result whatever has become of its stderr', async (t) => {
+  const { launch } = await start(t, (socket) =>
+    socket.end(encodeOutcome({ exitStatus: 0, stdout: 'result', stderr: 'a line' })),
+  )
+  const unread = launch()
+  unread.stderr?.destroy()
+  // So that the next descriptor has its number.
+  const closed = launch({}, { wrapper: ['sh', '-c', 'exec "$@" 2>&-', 'sh'] })
+  for (const child of [unread, closed]) {
+    child.stdin?.end(CONFIG)
+    t.match(await outcomeOf(child), { exitStatus: 0, stdout: 'result' })
+  }
+})
+
 test('the shim reads no config for a command that has none', async (t) => {
   const { launch } = await start(t, (socket, { stdin }) =>
     socket.end(encodeOutcome({ exitStatus: 0, stdout: `stdin "${stdin}"`, stderr: '' })),
@@ -317,6 +331,18 @@ test('the shim leaves a config to the executable, whole, when it is too long to 
     const expected = `ADD call= retry= ${join(directory, 'podwire')} ${'x'.repeat(length)}\n`
     t.ok(stdout === expected, `${length} bytes, of which ${room - 1} could be sent`)
   }
+})
+
+test('the shim waits for the rest of a long config when its stdin does not block', onX64, async (t) => {
+  const { launch, directory } = await start(t)
+  const child = launch({}, { wrapper: nonBlocking('STDIN') })
+  const begun = 'x'.repeat(2 * MAX_BODY_BYTES)
+  await new Promise((resolve) => child.stdin?.write(begun, resolve))
+  await waitsForEver(child.pid)
+  child.stdin?.end('rest')
+  const { exitStatus, stdout } = await outcomeOf(child)
+  t.equal(exitStatus, 0)
+  t.ok(stdout === `ADD call= retry= ${join(directory, 'podwire')} ${begun}rest\n`, 'it is whole')
 })
 
 test('the shim exits with 1 when the result cannot be written', async (t) => {
