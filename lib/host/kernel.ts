@@ -161,7 +161,7 @@ class LiveNamespace implements Namespace {
     const { trace, background } = this.#options
     const { ConntrackSocket } = await import('../conntrack/conntrack-socket.ts')
     if (background === undefined) return new ConntrackSocket(() => this.#open(NETLINK_NETFILTER), trace)
-    const transport = new ThreadTransport(async (datagram) =>
+    const transport = new ThreadTransport((datagram) =>
       converseOnThread(this.#openForThread(NETLINK_NETFILTER), datagram),
     )
     const conntrack = new ConntrackSocket(() => transport, trace)

@@ -500,6 +500,15 @@ class Elsewhere implements Transport {
   close(): void {}
 }
 
+test('what another thread is not told fails what was asked of it', async (t) => {
+  const { promise, reject } = Promise.withResolvers<Answers>()
+  const connection = new Connection({ send: () => promise, listen: () => undefined, close: () => undefined })
+  t.teardown(() => connection.close())
+  const asked = connection.request(newToy('a'))
+  reject(Object.assign(new Error('no descriptors'), { errno: 24 }))
+  await t.rejects(asked, { code: 'EMFILE' })
+})
+
 test('of what was gathered, another thread tells the answers together', async (t) => {
   const elsewhere = new Elsewhere()
   const connection = new Connection(elsewhere, { gathers: true })

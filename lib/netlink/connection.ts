@@ -276,9 +276,14 @@ export class Connection {
       if (answers === undefined) for (const lastSeq of lastSeqs) this.#takeReplies(lastSeq)
       else this.#awaitElsewhere(lastSeqs, answers)
     } catch (cause) {
-      const errno = Math.abs((cause as { errno?: number }).errno ?? ENOTCONN)
-      for (const lastSeq of lastSeqs) this.#fail(lastSeq, errno, cause)
+      this.#failAll(lastSeqs, cause)
     }
+  }
+
+  /** What could not be sent, or not be waited for. */
+  #failAll(lastSeqs: readonly number[], cause: unknown): void {
+    const errno = Math.abs((cause as { errno?: number }).errno ?? ENOTCONN)
+    for (const lastSeq of lastSeqs) this.#fail(lastSeq, errno, cause)
   }
 
   #forgetGathered(): void {
@@ -291,7 +296,10 @@ export class Connection {
       const pending = this.#pending.get(lastSeq)
       if (pending !== undefined) pending.isElsewhere = true
     }
-    answers.then((them) => this.#hear(lastSeqs, them))
+    answers.then(
+      (them) => this.#hear(lastSeqs, them),
+      (cause: unknown) => this.#failAll(lastSeqs, cause),
+    )
   }
 
   /** Long lists are left to the event loop after some, so that others get their turn. */
