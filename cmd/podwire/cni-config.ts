@@ -23,11 +23,16 @@ export interface BrokenConfig {
   readonly why: string
 }
 
+/** Whether libcni reads files of this name. */
+export function isReadByRuntimes(name: string): boolean {
+  return ENDINGS.some((ending) => name.endsWith(ending))
+}
+
 /** In the order in which runtimes take them. */
 export function readConfigs(disk: Disk, directory: string): (NetworkConfig | BrokenConfig)[] {
   return disk
     .list(directory)
-    .filter((name) => ENDINGS.some((ending) => name.endsWith(ending)))
+    .filter(isReadByRuntimes)
     .map((name) => readConfig(join(directory, name), disk.read(join(directory, name)) ?? ''))
 }
 

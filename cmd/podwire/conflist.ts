@@ -4,7 +4,7 @@
 import { basename, dirname, join, resolve } from 'node:path'
 import { Prefix } from '../../lib/ip/prefix.ts'
 import { parseRangeSets } from '../../lib/ipam/range-set.ts'
-import { readConfig } from './cni-config.ts'
+import { isReadByRuntimes, readConfig } from './cni-config.ts'
 import { CommandError, UsageError } from './command.ts'
 import { formatJson } from './data-formats.ts'
 import { Disk } from './disk.ts'
@@ -14,7 +14,6 @@ import { writeWhole } from './replace.ts'
 const MARK = 'podwire'
 const MARK_TEXT = 'written by podwire install, and will be again; take this line out to keep your changes'
 const FILE = '10-podwire.conflist'
-const READ_BY_RUNTIMES = /\.(?:conflist|conf|json)$/
 const DEFAULT_SUBNET = '10.244.0.0/24'
 
 export interface ConflistOptions {
@@ -58,7 +57,7 @@ export function writtenSubnets(place: string): string[] {
 
 function fileAt(disk: Disk, place: string): string {
   const file = resolve(disk.stat(place)?.isDirectory() ? join(place, FILE) : place)
-  const [directory, isRead] = [dirname(file), READ_BY_RUNTIMES.test(file)]
+  const [directory, isRead] = [dirname(file), isReadByRuntimes(file)]
   if (isRead && disk.stat(directory)?.isDirectory()) return file
   const missing = isRead ? directory : place
   throw new CommandError(
@@ -116,6 +115,6 @@ function subnetsIn(text: string): string[] {
 function rivals(disk: Disk, file: string): string[] {
   return disk
     .list(dirname(file))
-    .filter((name) => READ_BY_RUNTIMES.test(name) && name < basename(file))
+    .filter((name) => isReadByRuntimes(name) && name < basename(file))
     .map((name) => `${join(dirname(file), name)}: comes before it, and is what runtimes use`)
 }

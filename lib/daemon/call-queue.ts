@@ -10,6 +10,7 @@
 
 import { availableParallelism } from 'node:os'
 import { Relay } from '../netlink/relay.ts'
+import { MOST } from './limits.ts'
 
 export interface QueueState {
   readonly running: number
@@ -58,7 +59,7 @@ export class CallQueue {
   #isScheduled = false
   #idle: PromiseWithResolvers<void> | undefined
 
-  constructor({ limit = 64, most = 256, several = 3, enough = 8 }: QueueOptions = {}) {
+  constructor({ limit = 64, most = MOST.calls, several = 3, enough = 8 }: QueueOptions = {}) {
     this.#limit = limit
     this.#most = most
     this.#several = several

@@ -7,7 +7,8 @@ export interface Limits {
   readonly clients: number
 }
 
-const MOST: Limits = { calls: 256, clients: 2048 }
+/** Whatever the process may have. */
+export const MOST: Limits = { calls: 256, clients: 2048 }
 /** Of the daemon itself: stores, warm sockets, namespaces, logs. */
 const OWN_FILES = 64
 /** The pod's namespace, sockets in it, pipes of a delegate. */

@@ -6,6 +6,7 @@ import type { Plugin } from '../cni/plugin.ts'
 import type { CallLocks } from '../host/call-lock.ts'
 import type { Ports } from '../host/ports.ts'
 import { recordedRequest } from '../host/recorded-request.ts'
+import { withDelegates } from '../host/with-delegates.ts'
 import type { Attachment } from '../state/attachments.ts'
 import { NO_DAEMON } from './call-service.ts'
 
@@ -33,8 +34,7 @@ export async function recover(given: Ports, options: RecoverOptions): Promise<Re
     environment: { [NO_DAEMON]: '1' },
     abandoned: deadline,
   })
-  const delegates = { value: { ...given.delegates, exec } }
-  const ports = Object.create(given, { delegates }) as Ports // nothing of it is opened by that
+  const ports = withDelegates(given, { exec })
   const removed: Attachment[] = []
   const failed: { attachment: Attachment; why: string }[] = []
   for (const attachment of ports.attachments.list().filter(({ isComplete }) => !isComplete)) {

@@ -8,6 +8,7 @@ import { CNI_CODE, CniError, encodeError } from '../cni/errors.ts'
 import { NEWEST_VERSION } from '../cni/versions.ts'
 import type { Native } from '../native/native.ts'
 import { openOwnFile } from '../state/own-file.ts'
+import { MOST } from './limits.ts'
 import type { FallbackReason } from './metrics.ts'
 import {
   type Call,
@@ -73,7 +74,7 @@ export class DaemonError extends Error {
   }
 }
 
-const DEFAULTS = { maxClients: 2048, requestTimeoutMs: 5_000, heartbeatMs: 1_000 }
+const DEFAULTS = { maxClients: MOST.clients, requestTimeoutMs: 5_000, heartbeatMs: 1_000 }
 const LOCK_EX_NB = 2 | 4 // sys/file.h
 /** sizeof sun_path, less the NUL (unix(7)). */
 const MAX_PATH_BYTES = 107

@@ -8,13 +8,13 @@ import { closeSync } from 'node:fs'
 import type { Environment } from '../cni/environment.ts'
 import { CNI_CODE, CniError } from '../cni/errors.ts'
 import type { Native } from '../native/native.ts'
-import { openOwnFile } from '../state/own-file.ts'
+import { keepInPlace, openOwnFile } from '../state/own-file.ts'
 import { StoreError } from '../state/store-error.ts'
 
 /** In the state directory. */
 export const LOCKS_FILE = 'calls.lock'
 
-type Locking = Pick<Native, 'lockByte' | 'isSameFile'>
+type Locking = Pick<Native, 'lockByte'>
 
 /** What is locked: calls of one plugin for one interface of one container. */
 export interface CallKey {
@@ -100,10 +100,8 @@ export class CallLocks {
    */
   acquire(key: CallKey, timeoutMs = 0): boolean {
     while (this.#native.lockByte(this.#fd, offsetOf(key), true, timeoutMs)) {
-      if (this.#native.isSameFile(this.#fd, this.#path)) return true
-      // Somebody removed the file: others lock a new one by now, and locks of the old one mean nothing.
-      const fd = openOwnFile(this.#path)
-      this.close()
+      const fd = keepInPlace(this.#fd, this.#path)
+      if (fd === this.#fd) return true
       this.#fd = fd
     }
     return false

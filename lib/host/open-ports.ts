@@ -9,6 +9,7 @@ import { LEASES_FILE, type LeaseStore } from '../ipam/lease-store.ts'
 import { SqliteLeaseStore } from '../ipam/lease-store-sqlite.ts'
 import { type Log, silentLog } from '../log/log.ts'
 import { loadNative } from '../native/native.ts'
+import { hasCode } from '../native/node-error.ts'
 import type { Trace } from '../netlink/connection.ts'
 import type { Relay } from '../netlink/relay.ts'
 import type { Netns } from '../netns/netns.ts'
@@ -149,12 +150,8 @@ function writeToStderr(bytes: Uint8Array): void {
   try {
     writeSync(2, bytes)
   } catch (error) {
-    if (!['EPIPE', 'EAGAIN'].includes(codeOf(error))) throw error
+    if (!hasCode(error, 'EPIPE', 'EAGAIN')) throw error
   }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : ''
 }
 
 function once<T>(make: () => T): (() => T) & { isMade(): boolean } {

@@ -25,7 +25,7 @@ import {
 import { basename, dirname, join } from 'node:path'
 
 import { loadNative } from '../native/native.ts'
-import { asNodeError } from '../native/node-error.ts'
+import { asNodeError, hasCode } from '../native/node-error.ts'
 import { FileLock } from '../state/file-lock.ts'
 import { storeErrorOfErrno } from '../state/store-error.ts'
 import type { Owner, UpstreamFile, UpstreamLeases } from './upstream-leases.ts'
@@ -266,8 +266,4 @@ function sync(directory: string): void {
   } finally {
     closeSync(fd)
   }
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code
 }

@@ -33,17 +33,21 @@ export function openDestination(target: string): LogDestination {
   return new LogDestination((bytes) => native.writeNow(fd, bytes.subarray(0, pieceBytes)))
 }
 
+interface Kept {
+  /** What is yet to be written. */
+  readonly bytes: Uint8Array
+  /** How many are lost with it: one, or those that it tells of. */
+  readonly lines: number
+  readonly isBegun: boolean
+}
+
 export class LogDestination implements DestinationStream {
   readonly #writeNow: WriteNow
   readonly #maxKeptBytes: number
   readonly #retryMs: number
-  #kept: Uint8Array[] = []
+  #kept: Kept[] = []
   #keptBytes = 0
   #lost = 0
-  /** Lost lines that the first line that is kept tells of; 0 when it is a line like others. */
-  #told = 0
-  /** Of the first line that is kept, the beginning is written. */
-  #isBegun = false
   /** A line was begun and lost. */
   #isCut = false
   #isTimed = false
@@ -65,18 +69,17 @@ export class LogDestination implements DestinationStream {
     this.#flush()
   }
 
-  #keep(line: Uint8Array): void {
+  #keep(line: Uint8Array, lines = 1): void {
     const bytes = this.#isCut ? Buffer.concat([NEWLINE, line]) : line
     this.#isCut = false
-    this.#kept.push(bytes)
+    this.#kept.push({ bytes, lines, isBegun: false })
     this.#keptBytes += bytes.length
   }
 
   #flush(): void {
     while (this.#writeFirst()) {
       if (this.#kept.length > 0 || this.#lost === 0) continue
-      this.#keep(Buffer.from(lostLine(this.#lost)))
-      this.#told = this.#lost
+      this.#keep(Buffer.from(lostLine(this.#lost)), this.#lost)
       this.#lost = 0
     }
     if (this.#kept.length > 0) this.#retryLater()
@@ -88,30 +91,21 @@ export class LogDestination implements DestinationStream {
     if (first === undefined) return false
     let written: number
     try {
-      written = this.#writeNow(first)
+      written = this.#writeNow(first.bytes)
     } catch {
       // A full disk, a reader that is gone: what was kept is not worth the wait.
-      this.#lose()
+      this.#lose(first)
       return false
     }
     this.#keptBytes -= written
-    if (written < first.length) {
-      this.#kept[0] = first.subarray(written)
-      this.#isBegun ||= written > 0
-    } else {
-      this.#kept.shift()
-      this.#isBegun = false
-      this.#told = 0
-    }
+    if (written === first.bytes.length) this.#kept.shift()
+    else if (written > 0) this.#kept[0] = { ...first, bytes: first.bytes.subarray(written), isBegun: true }
     return written > 0
   }
 
-  #lose(): void {
-    // What tells of others is no line itself.
-    this.#lost += this.#told > 0 ? this.#told + this.#kept.length - 1 : this.#kept.length
-    this.#told = 0
-    this.#isCut ||= this.#isBegun
-    this.#isBegun = false
+  #lose(first: Kept): void {
+    this.#lost += this.#kept.reduce((sum, { lines }) => sum + lines, 0)
+    this.#isCut ||= first.isBegun
     this.#kept = []
     this.#keptBytes = 0
   }

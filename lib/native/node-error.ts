@@ -2,6 +2,10 @@
 
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
 
+export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code))
+}
+
 /** With a code, the errno below zero, and the path in the message. @param thrown  any other is returned as it is */
 export function asNodeError(thrown: unknown, path: string): NodeJS.ErrnoException {
   const error = thrown as NodeJS.ErrnoException

@@ -12,6 +12,7 @@ import { closeSync, existsSync, openSync, readSync, renameSync, rmSync, statSync
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 
 import { loadNative } from '../native/native.ts'
+import { hasCode } from '../native/node-error.ts'
 import { isLaterBoot } from './boot.ts'
 import { FileLock, type Flock } from './file-lock.ts'
 import { requireOwnFiles } from './own-file.ts'
@@ -448,7 +449,7 @@ function readStart(path: string, length: number): Buffer {
       closeSync(fd)
     }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return bytes.subarray(0, 0)
+    if (hasCode(error, 'ENOENT')) return bytes.subarray(0, 0)
     throw storeErrorOfErrno(error, 'read', path)
   }
 }

@@ -9,7 +9,7 @@ import { basename } from 'node:path'
 
 import { loadNative } from '../native/native.ts'
 import { asNodeError } from '../native/node-error.ts'
-import { openOwnFile } from './own-file.ts'
+import { keepInPlace, openOwnFile } from './own-file.ts'
 import { remedyFor, StoreError, storeErrorOfErrno } from './store-error.ts'
 
 const LOCK_EX = 2
@@ -82,21 +82,11 @@ export class FileLock {
 
   #lockInPlace(operation: number, timeoutMs: number): boolean {
     while (this.#flock(this.#fd, operation, timeoutMs)) {
-      if (this.#isInPlace()) return true
-      // Somebody removed the file: others lock a new one by now, and locks of the old one mean nothing.
-      const fd = openOwnFile(this.path)
-      this.close() // last: a number that is closed may be another file's soon
+      const fd = keepInPlace(this.#fd, this.path)
+      if (fd === this.#fd) return true
       this.#fd = fd
     }
     return false
-  }
-
-  #isInPlace(): boolean {
-    try {
-      return loadNative().isSameFile(this.#fd, this.path)
-    } catch (error) {
-      throw asNodeError(error, this.path)
-    }
   }
 
   #lockedError(timeoutMs: number): StoreError {

@@ -14,6 +14,8 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 
+import { loadNative } from '../native/native.ts'
+import { asNodeError } from '../native/node-error.ts'
 import { remedyFor, StoreError, storeErrorOfErrno } from './store-error.ts'
 
 const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW, O_NONBLOCK } = constants
@@ -42,6 +44,23 @@ export function openOwnFile(path: string): number {
     closeSync(fd)
     throw error
   }
+}
+
+/**
+ * For who has locked a file: when somebody has removed it meanwhile, others lock a new one, and locks of the old one mean nothing.
+ *
+ * @returns the descriptor where it is still that of the path; else another, of what is there now, and the old one is closed
+ * @throws StoreError
+ */
+export function keepInPlace(fd: number, path: string): number {
+  try {
+    if (loadNative().isSameFile(fd, path)) return fd
+  } catch (error) {
+    throw asNodeError(error, path)
+  }
+  const another = openOwnFile(path)
+  closeSync(fd) // last: a number that is closed may be another file's soon
+  return another
 }
 
 /** Of files that something else opens; those that are not there are fine. @throws StoreError EUNSAFE */

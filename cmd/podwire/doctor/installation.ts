@@ -7,6 +7,7 @@ import { findField, isObject } from '../../../lib/cni/schema.ts'
 import { NEWEST_VERSION } from '../../../lib/cni/versions.ts'
 import type { Ports } from '../../../lib/host/ports.ts'
 import { recordedRequest } from '../../../lib/host/recorded-request.ts'
+import { withDelegates } from '../../../lib/host/with-delegates.ts'
 import { isBroken, type NetworkConfig } from '../cni-config.ts'
 import { askDaemon, type DaemonStatus, LOG_AND_RESTART } from '../daemon-client.ts'
 import { pluginPath } from '../places.ts'
@@ -260,10 +261,9 @@ function foreignIpam(
   return isForeign && config.cniVersion !== NEWEST_VERSION ? type : undefined
 }
 
-/** A delegate without the verb is taken for ready. Nothing of the ports is opened by that. */
+/** A delegate without the verb is taken for ready. */
 function withoutAsking(ports: Ports): Ports {
-  const delegates = { ...ports.delegates, inProcess: (name: string) => ({ name }) as Plugin<never> }
-  return Object.create(ports, { delegates: { value: delegates } }) as Ports
+  return withDelegates(ports, { inProcess: (name) => ({ name }) as Plugin<never> })
 }
 
 async function askStatus(
